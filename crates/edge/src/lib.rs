@@ -1,0 +1,1 @@
+//! Everything HTTP: the MCP doors, health, metrics.

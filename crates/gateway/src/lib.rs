@@ -1,0 +1,1 @@
+//! The life of a call: catalogue, view, bridge, parked calls, sessions, record.

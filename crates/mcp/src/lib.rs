@@ -1,0 +1,1 @@
+//! The Model Context Protocol, sans-IO: frames, eras, SSE, headers, payload versions.

@@ -1,0 +1,1 @@
+//! The nouns everyone shares: ids, principals, secrets, limits, error kinds.

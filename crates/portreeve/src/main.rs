@@ -1,0 +1,3 @@
+//! The `portreeve` binary; everything is in the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Child programs: groups, limits, shutdown.

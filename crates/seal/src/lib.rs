@@ -1,0 +1,1 @@
+//! The one place that seals values which leave the process.

@@ -1,0 +1,1 @@
+//! Connectors to MCP servers: stdio children and Streamable HTTP of both eras.
