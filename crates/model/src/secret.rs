@@ -1,0 +1,43 @@
+//! A value that must not be printed, logged or serialised. Its type has no `Display`, its `Debug` hides it,
+//! and its memory is wiped when it goes.
+
+use std::fmt;
+use zeroize::Zeroize;
+
+/// Something secret. [`Secret::expose`] is the only way to the value, so each use can be found by its name.
+#[derive(Clone)]
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes the value into custody.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Never log it, never put it into an error.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_value() {
+        assert!(!format!("{:?}", Secret::new("hunter2".to_owned())).contains("hunter2"));
+    }
+}
