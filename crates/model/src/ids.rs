@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 
 /// A name was refused; says what a good one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a usable {what}: 1 to 64 characters of a-z, A-Z, 0-9, `-` and `_`, first one a letter or digit")]
+#[error(
+    "`{name}` is not a usable {what}: 1 to 64 characters of a-z, A-Z, 0-9, `-` and `_`, first one a letter or digit"
+)]
 pub struct InvalidName {
     /// The refused text.
     pub name: String,
@@ -119,7 +121,15 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        for (name, good) in [("files", true), ("a", true), ("k8s-prod_2", true), ("", false), ("a/b", false), ("-a", false), ("ä", false)] {
+        for (name, good) in [
+            ("files", true),
+            ("a", true),
+            ("k8s-prod_2", true),
+            ("", false),
+            ("a/b", false),
+            ("-a", false),
+            ("ä", false),
+        ] {
             assert_eq!(ServerName::new(name).is_ok(), good, "{name:?}");
         }
         assert!(ServerName::new(&"x".repeat(64)).is_ok());

@@ -10,7 +10,9 @@ mod secret;
 mod time;
 
 pub use credential::UpstreamCredential;
-pub use ids::{InvalidName, IsolationKey, KeyName, PrincipalId, ReplicaId, RequestId, ServerName, TenantName};
+pub use ids::{
+    InvalidName, IsolationKey, KeyName, PrincipalId, ReplicaId, RequestId, ServerName, TenantName,
+};
 pub use limits::{Deadlines, Limits};
 pub use principal::{Principal, PrincipalKind};
 pub use secret::Secret;

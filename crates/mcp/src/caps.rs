@@ -1,0 +1,161 @@
+//! What a client says it can do, and how much it wants to hear (spec: basic/lifecycle of each revision, basic/index).
+//! The raw object is kept: a capability that Portreeve does not know still reaches a server of the same era.
+
+use crate::{Feature, RawJson, Version, json::Kind};
+use std::sync::{Arc, LazyLock};
+
+/// A client's capabilities, read once. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCapabilities(Arc<Inner>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    raw: RawJson,
+    flags: Flags,
+}
+
+/// The capabilities that decide something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts that a peer declares one by one")]
+pub struct Flags {
+    /// Forms for the person.
+    pub elicitation_form: bool,
+    /// URLs for the person.
+    pub elicitation_url: bool,
+    /// Text from the client's model.
+    pub sampling: bool,
+    /// … with tools.
+    pub sampling_tools: bool,
+    /// … with context of other servers.
+    pub sampling_context: bool,
+    /// The client's folders.
+    pub roots: bool,
+    /// The tasks extension.
+    pub tasks: bool,
+}
+
+impl Flags {
+    /// Whether a server may ask this client anything at all.
+    pub fn can_be_asked(self) -> bool {
+        self.elicitation_form || self.elicitation_url || self.sampling || self.roots
+    }
+}
+
+static NONE: LazyLock<ClientCapabilities> = LazyLock::new(|| {
+    ClientCapabilities(Arc::new(Inner { raw: RawJson::EMPTY_OBJECT, flags: Flags::default() }))
+});
+
+impl ClientCapabilities {
+    /// `{}`
+    pub fn none() -> Self {
+        NONE.clone()
+    }
+
+    /// Reads the `capabilities` of `initialize` or the `clientCapabilities` of a modern request.
+    /// `elicitation: {}` means form only (spec: client/elicitation); before 2025-06-18 there is none.
+    pub fn read(raw: &RawJson, version: Version) -> Option<Self> {
+        if raw.kind() != Kind::Object {
+            return None;
+        }
+        if raw.as_bytes().len() == 2 {
+            return Some(Self::none());
+        }
+        let object =
+            |parent: &RawJson, key: &str| parent.get(key).filter(|value| value.kind() == Kind::Object);
+        let elicitation = object(raw, "elicitation").filter(|_| version.supports(Feature::Elicitation));
+        let sampling = object(raw, "sampling");
+        let rich = version.supports(Feature::RichElicitation);
+        let has = |parent: &Option<RawJson>, key: &str| {
+            parent.as_ref().is_some_and(|parent| object(parent, key).is_some())
+        };
+        let url = rich && has(&elicitation, "url");
+        let flags = Flags {
+            elicitation_form: elicitation.is_some() && (!url || has(&elicitation, "form")),
+            elicitation_url: url,
+            sampling: sampling.is_some(),
+            sampling_tools: version.supports(Feature::SamplingTools) && has(&sampling, "tools"),
+            sampling_context: has(&sampling, "context")
+                || (sampling.is_some() && !version.supports(Feature::SamplingTools)),
+            roots: object(raw, "roots").is_some(),
+            tasks: object(raw, "extensions")
+                .is_some_and(|ext| ext.get("io.modelcontextprotocol/tasks").is_some()),
+        };
+        Some(Self(Arc::new(Inner { raw: raw.clone(), flags })))
+    }
+
+    /// The object as it came.
+    pub fn raw(&self) -> &RawJson {
+        &self.0.raw
+    }
+
+    /// What decides something.
+    pub fn flags(&self) -> Flags {
+        self.0.flags
+    }
+}
+
+/// Severity of a log message (RFC 5424), least severe first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    /// `debug`
+    Debug,
+    /// `info`
+    Info,
+    /// `notice`
+    Notice,
+    /// `warning`
+    Warning,
+    /// `error`
+    Error,
+    /// `critical`
+    Critical,
+    /// `alert`
+    Alert,
+    /// `emergency`
+    Emergency,
+}
+
+impl LogLevel {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Debug, "debug"),
+        (Self::Info, "info"),
+        (Self::Notice, "notice"),
+        (Self::Warning, "warning"),
+        (Self::Error, "error"),
+        (Self::Critical, "critical"),
+        (Self::Alert, "alert"),
+        (Self::Emergency, "emergency"),
+    ];
+
+    /// Reads the wire form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name)| *name == text).map(|(level, _)| *level)
+    }
+
+    /// The wire form.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(level, _)| *level == self).map_or("debug", |(_, name)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_follow_the_version() {
+        let flags = |text: &str, version| {
+            ClientCapabilities::read(&RawJson::from_text(text).unwrap(), version).unwrap().flags()
+        };
+        let modern = Version::V2026_07_28;
+        assert!(flags(r#"{"elicitation":{}}"#, modern).elicitation_form);
+        assert!(!flags(r#"{"elicitation":{}}"#, modern).elicitation_url);
+        let url_only = flags(r#"{"elicitation":{"url":{}}}"#, modern);
+        assert!(url_only.elicitation_url && !url_only.elicitation_form);
+        assert!(!flags(r#"{"elicitation":{}}"#, Version::V2025_03_26).can_be_asked());
+        assert!(!flags(r#"{"elicitation":{"form":{},"url":{}}}"#, Version::V2025_06_18).elicitation_url);
+        assert!(flags(r#"{"sampling":{"tools":{}}}"#, modern).sampling_tools);
+        assert!(!flags("{}", modern).can_be_asked());
+        assert!(ClientCapabilities::read(&RawJson::NULL, modern).is_none());
+    }
+}

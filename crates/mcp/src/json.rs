@@ -1,0 +1,543 @@
+//! Raw JSON that is checked once and then passed byte for byte, and the scanner that checks it.
+//! A value is never turned into a tree here; what a step needs is looked at, edits are splices.
+//! The scanner is iterative and total: hostile input costs one pass and no stack.
+
+use bytes::Bytes;
+use std::{borrow::Cow, fmt, ops::Deref, ops::Range};
+
+/// The deepest nesting that is accepted anywhere unless a caller asks for less; the bound of the scanner's bit stack.
+pub const MAX_DEPTH: usize = 128;
+
+/// Why bytes are not one acceptable JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not UTF-8.
+    #[error("not valid UTF-8 (at byte {0})")]
+    Utf8(usize),
+    /// Not JSON.
+    #[error("not valid JSON (at byte {0})")]
+    Syntax(usize),
+    /// Nested too deeply.
+    #[error("nested too deeply (at byte {0})")]
+    Depth(usize),
+    /// The same key twice in an object that is read (decision D14).
+    #[error("an object has the same key twice (at byte {0})")]
+    DuplicateKey(usize),
+    /// An object was needed.
+    #[error("not an object")]
+    NotObject,
+}
+
+/// UTF-8 text that shares the buffer it came from.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// Text from the program itself.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        // The constructors take only `str` data, so this cannot fail; an empty text is the harmless answer if it did.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text.into_bytes()))
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// One complete, valid JSON value without surrounding blanks. Cloning shares the bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RawJson(Bytes);
+
+/// The type of a JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `{…}`
+    Object,
+    /// `[…]`
+    Array,
+    /// `"…"`
+    String,
+    /// A number.
+    Number,
+    /// `true` or `false`
+    Bool,
+    /// `null`
+    Null,
+}
+
+/// One member of an object: its key decoded, its value raw.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The key, escapes resolved.
+    pub key: Text,
+    /// The value.
+    pub value: RawJson,
+}
+
+impl RawJson {
+    /// `{}`
+    pub const EMPTY_OBJECT: Self = Self(Bytes::from_static(b"{}"));
+    /// `null`
+    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+
+    /// Checks that the bytes are exactly one JSON value, nested at most `depth` levels.
+    pub fn parse(bytes: &Bytes, depth: usize) -> Result<Self, JsonError> {
+        if let Err(error) = std::str::from_utf8(bytes) {
+            return Err(JsonError::Utf8(error.valid_up_to()));
+        }
+        let mut scan = Scanner::new(bytes, depth);
+        scan.blank();
+        let range = scan.value()?;
+        scan.blank();
+        if scan.at < bytes.len() {
+            return Err(JsonError::Syntax(scan.at));
+        }
+        Ok(Self(bytes.slice(range)))
+    }
+
+    /// Parses text that the program itself made or a test wrote.
+    pub fn from_text(text: &str) -> Result<Self, JsonError> {
+        Self::parse(&Bytes::copy_from_slice(text.as_bytes()), MAX_DEPTH)
+    }
+
+    /// A value from a literal of the program, known to be valid JSON.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// Takes bytes that are JSON by construction (written by this crate's encoders).
+    pub(crate) fn trusted(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Encodes a value; `null` for what JSON cannot express (a map with keys that are no strings).
+    pub fn encode<T: serde::Serialize + ?Sized>(value: &T) -> Self {
+        serde_json::to_vec(value).map_or(Self::NULL, |bytes| Self(bytes.into()))
+    }
+
+    /// A JSON string with this content.
+    pub fn string(text: &str) -> Self {
+        let mut out = Vec::with_capacity(text.len() + 2);
+        write_string(&mut out, text);
+        Self(out.into())
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, shared.
+    pub fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The type of the value.
+    pub fn kind(&self) -> Kind {
+        match self.0.first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') | None => Kind::Null,
+            Some(_) => Kind::Number,
+        }
+    }
+
+    /// The content of a JSON string, escapes resolved; `None` for other types.
+    pub fn string_value(&self) -> Option<Text> {
+        if self.kind() != Kind::String {
+            return None;
+        }
+        let inner = 1..self.0.len().saturating_sub(1);
+        if memchr::memchr(b'\\', &self.0[inner.clone()]).is_none() {
+            return Some(Text(self.0.slice(inner)));
+        }
+        serde_json::from_slice::<String>(&self.0).ok().map(Text::from)
+    }
+
+    /// The value as a tree, for the few payloads that are really edited.
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.0).unwrap_or(serde_json::Value::Null)
+    }
+
+    /// Reads the value into a type.
+    pub fn read<'a, T: serde::Deserialize<'a>>(&'a self) -> Option<T> {
+        serde_json::from_slice(&self.0).ok()
+    }
+
+    /// The members of an object in their order. Duplicate keys are refused (decision D14).
+    pub fn members(&self) -> Result<Vec<Member>, JsonError> {
+        let mut members: Vec<Member> = Vec::with_capacity(8);
+        self.walk(|key, start, value| {
+            let key = match key {
+                Cow::Borrowed(text) => Text(self.0.slice_ref(text.as_bytes())),
+                Cow::Owned(text) => Text::from(text),
+            };
+            if members.iter().any(|member| member.key == key) {
+                return Err(JsonError::DuplicateKey(start));
+            }
+            members.push(Member { key, value: Self(self.0.slice(value)) });
+            Ok(())
+        })?;
+        Ok(members)
+    }
+
+    /// The first member of that name, if this is an object that has it.
+    pub fn get(&self, wanted: &str) -> Option<Self> {
+        let mut found = None;
+        let _ = self.walk(|key, _, value| {
+            if found.is_none() && key == wanted {
+                found = Some(value);
+            }
+            Ok(())
+        });
+        found.map(|range| Self(self.0.slice(range)))
+    }
+
+    /// The elements of an array; `None` for other types.
+    pub fn elements(&self) -> Option<Vec<Self>> {
+        if self.kind() != Kind::Array {
+            return None;
+        }
+        let mut scan = Scanner::new(&self.0, MAX_DEPTH);
+        let mut elements = Vec::new();
+        scan.at = 1;
+        loop {
+            scan.blank();
+            if scan.peek() == Some(b']') {
+                return Some(elements);
+            }
+            elements.push(Self(self.0.slice(scan.value().ok()?)));
+            scan.blank();
+            if scan.peek() == Some(b',') {
+                scan.at += 1;
+            }
+        }
+    }
+
+    /// The object with some members dropped and others set (at their place, or at the end). Not an object: as it is.
+    #[must_use]
+    pub fn with(&self, drop: &[&str], set: &[(&str, &RawJson)]) -> Self {
+        if self.kind() != Kind::Object {
+            return self.clone();
+        }
+        let mut out = Vec::with_capacity(
+            self.0.len() + set.iter().map(|(k, v)| k.len() + v.0.len() + 4).sum::<usize>(),
+        );
+        out.push(b'{');
+        let mut done = vec![false; set.len()];
+        let _ = self.walk(|key, _, value| {
+            if drop.contains(&&*key) {
+                return Ok(());
+            }
+            let replaced = set.iter().position(|(name, _)| *name == key);
+            let bytes = replaced.map_or(&self.0[value], |index| {
+                done[index] = true;
+                set[index].1.as_bytes()
+            });
+            write_member(&mut out, &key, bytes);
+            Ok(())
+        });
+        for ((name, value), _) in set.iter().zip(done).filter(|(_, done)| !done) {
+            write_member(&mut out, name, value.as_bytes());
+        }
+        out.push(b'}');
+        Self(out.into())
+    }
+
+    fn walk<'a>(
+        &'a self,
+        mut visit: impl FnMut(Cow<'a, str>, usize, Range<usize>) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        if self.kind() != Kind::Object {
+            return Err(JsonError::NotObject);
+        }
+        let mut scan = Scanner::new(&self.0, MAX_DEPTH);
+        scan.object_members(&mut visit)
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<serde_json::Value> for RawJson {
+    fn from(value: serde_json::Value) -> Self {
+        Self::encode(&value)
+    }
+}
+
+/// Writes `"key":value`, with a comma unless the output ends with `{`.
+pub fn write_member(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    write_string(out, key);
+    out.push(b':');
+    out.extend_from_slice(value);
+}
+
+/// Writes a JSON string.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    let plain = text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
+    if plain {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing to a vector cannot fail.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+/// A validating, iterative JSON scanner over bytes that are known to be UTF-8.
+pub struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// A scanner at the first byte; `depth` is cut to [`MAX_DEPTH`].
+    pub fn new(bytes: &'a [u8], depth: usize) -> Self {
+        Self { bytes, at: 0, depth: depth.min(MAX_DEPTH) }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn syntax<T>(&self) -> Result<T, JsonError> {
+        Err(JsonError::Syntax(self.at))
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            self.syntax()
+        }
+    }
+
+    /// Scans one value and returns where it stands.
+    fn value(&mut self) -> Result<Range<usize>, JsonError> {
+        let start = self.at;
+        // One bit for each open bracket: 1 = object, 0 = array.
+        let mut stack: u128 = 0;
+        let mut open = 0_usize;
+        loop {
+            match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    if open == self.depth {
+                        return Err(JsonError::Depth(self.at));
+                    }
+                    self.at += 1;
+                    open += 1;
+                    stack = stack << 1 | u128::from(bracket == b'{');
+                    self.blank();
+                    if self.peek() != Some(bracket + 2) {
+                        if bracket == b'{' {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(_) => self.scalar()?,
+                None => return self.syntax(),
+            }
+            // A value has just ended (or an empty container is about to): close what closes, or go on to the next.
+            if !self.after_value(&mut stack, &mut open)? {
+                return Ok(start..self.at);
+            }
+        }
+    }
+
+    /// Returns whether another value follows inside an open container.
+    fn after_value(&mut self, stack: &mut u128, open: &mut usize) -> Result<bool, JsonError> {
+        while *open > 0 {
+            self.blank();
+            let object = *stack & 1 == 1;
+            match self.peek() {
+                Some(b'}') if object => {}
+                Some(b']') if !object => {}
+                Some(b',') => {
+                    self.at += 1;
+                    self.blank();
+                    if object {
+                        self.key()?;
+                    }
+                    return Ok(true);
+                }
+                _ => return self.syntax(),
+            }
+            self.at += 1;
+            *stack >>= 1;
+            *open -= 1;
+        }
+        Ok(false)
+    }
+
+    fn key(&mut self) -> Result<Range<usize>, JsonError> {
+        let range = self.string()?;
+        self.blank();
+        self.expect(b':')?;
+        self.blank();
+        Ok(range)
+    }
+
+    /// Scans a string and returns the range between its quotes.
+    fn string(&mut self) -> Result<Range<usize>, JsonError> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return self.syntax() };
+            if rest[..found].iter().any(|byte| *byte < 0x20) {
+                return self.syntax();
+            }
+            self.at += found + 1;
+            if rest[found] == b'"' {
+                return Ok(start..self.at - 1);
+            }
+            match self.peek() {
+                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+                Some(b'u') => {
+                    let digits = self.bytes.get(self.at + 1..self.at + 5);
+                    if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                        return self.syntax();
+                    }
+                    self.at += 5;
+                }
+                _ => return self.syntax(),
+            }
+        }
+    }
+
+    fn scalar(&mut self) -> Result<(), JsonError> {
+        for literal in [&b"true"[..], b"false", b"null"] {
+            if self.bytes[self.at..].starts_with(literal) {
+                self.at += literal.len();
+                return Ok(());
+            }
+        }
+        self.number()
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start { self.syntax() } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn object_members(
+        &mut self,
+        visit: &mut impl FnMut(Cow<'a, str>, usize, Range<usize>) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.expect(b'{')?;
+        self.blank();
+        if self.peek() == Some(b'}') {
+            return Ok(());
+        }
+        loop {
+            let start = self.at;
+            let key = self.key()?;
+            let value = self.value()?;
+            visit(self.decoded(key), start, value)?;
+            self.blank();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                _ => return self.expect(b'}'),
+            }
+            self.blank();
+        }
+    }
+
+    fn decoded(&self, inner: Range<usize>) -> Cow<'a, str> {
+        let raw = &self.bytes[inner.clone()];
+        if memchr::memchr(b'\\', raw).is_none() {
+            return Cow::Borrowed(std::str::from_utf8(raw).unwrap_or_default());
+        }
+        let quoted = &self.bytes[inner.start - 1..=inner.end];
+        // A key with a lone surrogate has no text; its raw form is unique and matches no known key.
+        let decoded = serde_json::from_slice::<String>(quoted);
+        Cow::Owned(decoded.unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
