@@ -1,0 +1,107 @@
+//! `cargo xtask bench mcp`: what a request through the gateway costs, beside nginx and a direct connection, in
+//! one invocation. The gateway or nginx has one core to itself; upstream, load generator and this coordinator
+//! share the other. The measure is CPU time for each answer; throughput and latency are shown with it.
+//! It judges ratios, not absolute numbers: those belong to the machine.
+
+mod cases;
+mod child;
+mod http;
+mod load;
+mod proc;
+mod report;
+mod run;
+mod targets;
+mod upstream;
+mod wire;
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+
+use crate::command::{self, Outcome, cargo};
+
+pub(crate) use child::{PinnedArguments, pinned};
+pub(crate) use load::{Arguments as LoadArguments, run as load};
+pub(crate) use upstream::{Arguments as UpstreamArguments, run as upstream};
+
+/// Which benchmark.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    suite: Suite,
+}
+
+#[derive(clap::Subcommand)]
+enum Suite {
+    /// MCP calls and lists through both eras
+    Mcp(Mcp),
+}
+
+/// What to measure and how long.
+#[derive(clap::Args)]
+pub(crate) struct Mcp {
+    /// Only cases whose name matches, for example `small/16` or `list/.*/legacy-modern`
+    #[arg(long, value_name = "REGEX", default_value = "")]
+    case: String,
+    /// Runs of each case; medians are shown
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    runs: u16,
+    /// Seconds of each run
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=120))]
+    seconds: u16,
+    /// One run of one second each: shows whether it works, not how fast it is
+    #[arg(long)]
+    quick: bool,
+    /// Write the results here as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
+    /// Only nginx and the direct connection
+    #[arg(long, conflicts_with = "gateway")]
+    no_gateway: bool,
+    /// A missed aim fails, too, not only a wrong answer
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Builds what is needed and measures.
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let Suite::Mcp(mut mcp) = arguments.suite;
+    if cfg!(debug_assertions) {
+        return again_optimised();
+    }
+    if !mcp.no_gateway && mcp.gateway.is_none() {
+        command::run(cargo(&["build", "--release", "--package", "portreeve"]))?;
+        mcp.gateway = Some(target_folder()?.join("release/portreeve"));
+    }
+    if std::thread::available_parallelism()?.get() <= child::OTHER_CORE {
+        return Err("the benchmark needs two cores".into());
+    }
+    child::pin(child::OTHER_CORE)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        // Leaving the other future behind drops the guards of all children.
+        tokio::select! {
+            done = run::measure(&mcp) => done,
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+            _ = ended.recv() => Err("terminated".into()),
+        }
+    })
+}
+
+/// Load generator and upstream would be too slow without optimisation, so this program starts again with it.
+fn again_optimised() -> Outcome {
+    command::run(cargo(&["build", "--profile", "release-fast", "--package", "xtask"]))?;
+    let program = target_folder()?.join("release-fast/xtask");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Err(command::command(&program.display().to_string(), &arguments).exec().into())
+}
+
+/// The target folder that this program was built into: `<target>/<profile>/xtask`.
+fn target_folder() -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let own = std::env::current_exe()?;
+    Ok(own.ancestors().nth(2).ok_or("this program is in no target folder")?.to_owned())
+}

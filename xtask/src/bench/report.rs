@@ -1,0 +1,291 @@
+//! Medians, ratios, verdicts, and the table. Reads no clock and starts nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::cases::{Group, Target};
+use super::load::Sample;
+use super::run::is_from_catalogue;
+use super::wire::Work;
+use crate::command::Outcome;
+
+/// Aims that do not depend on a case.
+const IDLE_MIB: f64 = 20.0;
+const BINARY_MB: f64 = 40.0;
+const START_MS: f64 = 100.0;
+
+/// What is measured once.
+#[derive(Default, Serialize)]
+pub(crate) struct Facts {
+    /// From start to the first answer, the median.
+    pub(crate) start_ms: Option<f64>,
+    /// Memory after the first answer.
+    pub(crate) idle_mib: Option<f64>,
+    /// Size of the binary.
+    pub(crate) binary_mb: Option<f64>,
+    /// What the reader must know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// One line of the table.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    /// Of the case and target.
+    pub(crate) name: String,
+    /// Who answered.
+    pub(crate) target: Target,
+    /// What was asked for.
+    pub(crate) work: Work,
+    /// All runs.
+    pub(crate) samples: Vec<Sample>,
+    /// Lists that the upstream was asked for while a gateway was measured.
+    pub(crate) upstream_lists: u64,
+    /// CPU time for each answer as a multiple of nginx's: the median of the ratios of each run.
+    ratio: Option<f64>,
+    aim: Option<f64>,
+}
+
+impl Row {
+    /// A row without samples.
+    pub(crate) fn new(group: &Group, target: Target) -> Self {
+        let aim = match target {
+            Target::Gateway(server) => group.aim(server),
+            Target::Direct | Target::Nginx => None,
+        };
+        let name = group.name(target);
+        Self { name, target, work: group.work, samples: Vec::new(), upstream_lists: 0, ratio: None, aim }
+    }
+
+    fn median(&self, value: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+        median(self.samples.iter().filter_map(value).collect())
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.samples.iter().flat_map(|sample| &sample.errors).next().map(String::as_str)
+    }
+
+    fn verdict(&self, seconds: f64) -> Verdict {
+        let is_catalogued = is_from_catalogue(self.work, self.upstream_lists, seconds);
+        match (self.error(), self.ratio, self.aim) {
+            (Some(_), _, _) => Verdict::Error,
+            (None, Some(_), Some(_)) if !is_catalogued => Verdict::Miss,
+            (None, Some(ratio), Some(aim)) if ratio > aim => Verdict::Miss,
+            (None, Some(_), Some(_)) => Verdict::Pass,
+            (None, _, _) => Verdict::None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Pass,
+    Miss,
+    Error,
+    None,
+}
+
+impl Verdict {
+    fn of(value: f64, aim: f64) -> Self {
+        if value <= aim { Self::Pass } else { Self::Miss }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Miss => "MISS",
+            Self::Error => "ERROR",
+            Self::None => "",
+        }
+    }
+}
+
+/// Everything that a benchmark found.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    facts: Facts,
+    runs: u16,
+    window_seconds: f64,
+    /// One for each case and target.
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Report {
+    /// A report without rows.
+    pub(crate) fn new(facts: Facts, runs: u16, window: Duration) -> Self {
+        Self { facts, runs, window_seconds: window.as_secs_f64(), rows: Vec::new() }
+    }
+
+    /// Time that each row was under load, warm-ups included.
+    fn seconds(&self) -> f64 {
+        f64::from(self.runs) * (self.window_seconds + 1.0)
+    }
+
+    fn fact_rows(&self) -> Vec<(&'static str, f64, f64, &'static str)> {
+        let facts = [
+            ("start to first answer", self.facts.start_ms, START_MS, "ms"),
+            ("idle memory", self.facts.idle_mib, IDLE_MIB, "MiB"),
+            ("binary", self.facts.binary_mb, BINARY_MB, "MB"),
+        ];
+        facts.into_iter().filter_map(|(name, value, aim, unit)| Some((name, value?, aim, unit))).collect()
+    }
+
+    /// A wrong answer fails; a missed aim only if asked for.
+    pub(crate) fn verdict(&self, strict: bool) -> Outcome {
+        let mut verdicts: Vec<Verdict> = self.rows.iter().map(|row| row.verdict(self.seconds())).collect();
+        verdicts.extend(self.fact_rows().into_iter().map(|(_, value, aim, _)| Verdict::of(value, aim)));
+        let count = |wanted: Verdict| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+        let (passed, missed, failed) = (count(Verdict::Pass), count(Verdict::Miss), count(Verdict::Error));
+        println!("{passed} aims met, {missed} missed, {failed} cases with errors");
+        if failed > 0 || (strict && missed > 0) {
+            return Err(format!("{failed} cases with errors, {missed} aims missed").into());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "medians of {} runs of {} s; CPU = user + system of the whole process tree; ratio = CPU to nginx's in the same run",
+            self.runs, self.window_seconds
+        )?;
+        writeln!(
+            out,
+            "{:<28} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7} {:>5}",
+            "case (client-server)", "answers/s", "p50 µs", "p99 µs", "CPU µs", "RSS MiB", "ratio", "aim"
+        )?;
+        for row in &self.rows {
+            write!(out, "{:<28} {:>9}", row.name, number(row.median(|sample| Some(sample.per_second)), 0))?;
+            write!(out, " {:>9}", number(row.median(|sample| Some(sample.p50)), 1))?;
+            write!(out, " {:>9}", number(row.median(|sample| Some(sample.p99)), 1))?;
+            write!(out, " {:>9}", number(row.median(|sample| sample.cpu), 1))?;
+            write!(out, " {:>8}", number(row.median(|sample| sample.memory), 1))?;
+            let verdict = row.verdict(self.seconds()).word();
+            writeln!(out, " {:>7} {:>5} {verdict}", number(row.ratio, 2), number(row.aim, 1))?;
+            if let Some(error) = row.error() {
+                writeln!(out, "    {error}")?;
+            }
+            if let (Work::List, Target::Gateway(_)) = (row.work, row.target) {
+                let answers: u64 = row.samples.iter().map(|sample| sample.answers).sum();
+                writeln!(
+                    out,
+                    "    {} lists asked of the upstream for {answers} answers",
+                    row.upstream_lists
+                )?;
+            }
+        }
+        for (name, value, aim, unit) in self.fact_rows() {
+            let verdict = Verdict::of(value, aim).word();
+            writeln!(out, "{name:<28} {value:>9.1} {unit}, aim {aim:.0} {unit} {verdict}")?;
+        }
+        for note in &self.facts.notes {
+            writeln!(out, "{note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets the ratios of the gateway's rows, run by run against nginx.
+pub(crate) fn relate(group: &Group, rows: &mut [Row]) {
+    let yardstick: Vec<Option<f64>> = rows
+        .iter()
+        .filter(|row| row.target == Target::Nginx)
+        .flat_map(|row| row.samples.iter().map(|sample| sample.cpu))
+        .collect();
+    for row in rows.iter_mut().filter(|row| matches!(row.target, Target::Gateway(_))) {
+        let pairs = row.samples.iter().zip(&yardstick);
+        row.ratio = median(pairs.filter_map(|(sample, nginx)| Some(sample.cpu? / (*nginx)?)).collect());
+    }
+    debug_assert!(rows.iter().all(|row| row.work == group.work));
+}
+
+/// One run in one line.
+pub(crate) fn progress(name: &str, sample: &Sample) -> String {
+    let cpu = number(sample.cpu, 1);
+    let error = sample.errors.first().map(|error| format!(" ERROR {error}")).unwrap_or_default();
+    format!("{name:<28} {:>9.0}/s  p50 {:>8.1} µs  CPU {cpu:>7} µs{error}", sample.per_second, sample.p50)
+}
+
+/// The middle value; of an even number the mean of the two in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    Some(f64::midpoint(lower, upper))
+}
+
+/// Counts and sizes as numbers to calculate with.
+#[expect(clippy::cast_precision_loss, reason = "counts and sizes stay far below 2^52")]
+pub(crate) fn precise(number: u64) -> f64 {
+    number as f64
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::cases::Press;
+    use crate::bench::wire::Era;
+
+    fn sample(cpu: f64) -> Sample {
+        let (answers, per_second, p50, p99) = (1, 1.0, 1.0, 1.0);
+        Sample { answers, per_second, p50, p99, cpu: Some(cpu), memory: None, errors: Vec::new() }
+    }
+
+    fn group(work: Work) -> Group {
+        let targets = vec![Target::Nginx, Target::Gateway(Era::Modern)];
+        Group { work, press: Press::Connections(16), client: Era::Modern, targets }
+    }
+
+    fn rows(work: Work, nginx: &[f64], gateway: &[f64]) -> Vec<Row> {
+        let group = group(work);
+        let mut rows: Vec<Row> = group.targets.iter().map(|target| Row::new(&group, *target)).collect();
+        rows[0].samples = nginx.iter().map(|cpu| sample(*cpu)).collect();
+        rows[1].samples = gateway.iter().map(|cpu| sample(*cpu)).collect();
+        relate(&group, &mut rows);
+        rows
+    }
+
+    #[test]
+    fn medians() {
+        let table = [
+            (vec![], None),
+            (vec![3.0], Some(3.0)),
+            (vec![9.0, 1.0, 2.0], Some(2.0)),
+            (vec![4.0, 1.0], Some(2.5)),
+        ];
+        for (values, expected) in table {
+            assert_eq!(median(values.clone()), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_run_by_run_and_judged() {
+        let table = [
+            (vec![10.0, 20.0, 10.0], vec![14.0, 28.0, 30.0], Verdict::Pass),
+            (vec![10.0, 20.0, 10.0], vec![16.0, 32.0, 10.0], Verdict::Miss),
+        ];
+        for (nginx, gateway, expected) in table {
+            let rows = rows(Work::Small, &nginx, &gateway);
+            assert_eq!(rows[1].verdict(20.0), expected, "{gateway:?}");
+            assert_eq!(rows[0].verdict(20.0), Verdict::None);
+        }
+    }
+
+    #[test]
+    fn an_error_and_a_list_from_upstream_spoil_a_row() {
+        let mut failed = rows(Work::Small, &[10.0], &[10.0]);
+        failed[1].samples[0].errors.push("answer 3 is wrong".to_owned());
+        assert_eq!(failed[1].verdict(20.0), Verdict::Error);
+        let mut listed = rows(Work::List, &[10.0], &[5.0]);
+        assert_eq!(listed[1].verdict(20.0), Verdict::Pass);
+        listed[1].upstream_lists = 1000;
+        assert_eq!(listed[1].verdict(20.0), Verdict::Miss);
+    }
+}

@@ -1,0 +1,176 @@
+//! The order of events of a benchmark: start the targets, measure group by group with the targets taking turns,
+//! print. Turns within a round are what makes ratios hold on a machine whose speed wanders.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Mcp;
+use super::cases::{Group, Target, groups};
+use super::child::{self, Guard};
+use super::load::Sample;
+use super::proc;
+use super::report::{self, Facts, Report, Row};
+use super::targets::{self, Running, Upstreams, statistics};
+use super::wire::Work;
+use crate::command::Outcome;
+
+/// Load before the window opens.
+const WARMUP: Duration = Duration::from_millis(500);
+/// What a run may take beyond warm-up and window: opening, closing, starting.
+const SLACK: Duration = Duration::from_secs(30);
+/// Between the first answer and the look at idle memory.
+const SETTLING: Duration = Duration::from_secs(1);
+/// How often the start is timed, at most.
+const STARTS: u16 = 5;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// All programs of one benchmark. Their guards end them in whatever way this is left.
+struct Stage {
+    upstreams: Upstreams,
+    nginx: Option<Running>,
+    gateway: Option<Running>,
+    _legacy: Guard,
+    _modern: Guard,
+}
+
+/// Measures and reports.
+pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
+    let groups = groups(&regex_lite::Regex::new(&mcp.case)?);
+    if groups.is_empty() {
+        return Err("no case matches".into());
+    }
+    let (runs, window) = if mcp.quick { (1, 1) } else { (mcp.runs, mcp.seconds) };
+    let window = Duration::from_secs(u64::from(window));
+    let folder = tempfile::tempdir()?;
+    let (stage, facts) = set_up(mcp, folder.path(), runs.min(STARTS)).await?;
+    let mut report = Report::new(facts, runs, window);
+    for group in &groups {
+        report.rows.extend(measure_group(&stage, group, runs, window).await?);
+    }
+    for running in [stage.gateway, stage.nginx].into_iter().flatten() {
+        running.guard.stop().await;
+    }
+    println!("{report}");
+    if let Some(file) = &mcp.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
+    }
+    report.verdict(mcp.strict)
+}
+
+/// Starts everything; the gateway several times, to time its start.
+async fn set_up(mcp: &Mcp, folder: &Path, starts: u16) -> Result<(Stage, Facts), Failure> {
+    let (legacy_guard, legacy) = child::upstream("legacy").await?;
+    let (modern_guard, modern) = child::upstream("modern").await?;
+    let upstreams = Upstreams { legacy, modern };
+    let mut facts = Facts::default();
+    let nginx = match targets::find_nginx() {
+        Some(program) => Some(targets::nginx(&program, folder, &upstreams).await?),
+        None => {
+            facts.notes.push(
+                "nginx is not installed, so there is no yardstick and no verdict: `apt-get install nginx-light`"
+                    .to_owned(),
+            );
+            None
+        }
+    };
+    let mut gateway = None;
+    if let Some(program) = &mcp.gateway {
+        let mut times = Vec::new();
+        for _ in 0..starts {
+            if let Some(Running { guard, .. }) = gateway.take() {
+                guard.stop().await;
+            }
+            let running = targets::gateway(program, folder, &upstreams).await?;
+            times.push(running.start.as_secs_f64() * 1000.0);
+            gateway = Some(running);
+        }
+        tokio::time::sleep(SETTLING).await;
+        let pids = gateway.iter().flat_map(|running| proc::tree(running.guard.pid())).collect::<Vec<_>>();
+        facts.start_ms = report::median(times);
+        facts.idle_mib = Some(report::precise(proc::resident_kib(&pids)) / 1024.0);
+        facts.binary_mb = Some(report::precise(std::fs::metadata(program)?.len()) / 1e6);
+    }
+    Ok((Stage { upstreams, nginx, gateway, _legacy: legacy_guard, _modern: modern_guard }, facts))
+}
+
+/// Measures the targets of one group in turns.
+async fn measure_group(
+    stage: &Stage,
+    group: &Group,
+    runs: u16,
+    window: Duration,
+) -> Result<Vec<Row>, Failure> {
+    let mut rows: Vec<Row> = group
+        .targets
+        .iter()
+        .filter(|target| stage.has(**target))
+        .map(|target| Row::new(group, *target))
+        .collect();
+    for run in 0..runs {
+        for row in &mut rows {
+            let before = stage.lists(row.target).await?;
+            let sample = sample(stage, group, row.target, window).await?;
+            row.upstream_lists += stage.lists(row.target).await? - before;
+            eprintln!("{:>2}/{runs} {}", run + 1, report::progress(&row.name, &sample));
+            row.samples.push(sample);
+        }
+    }
+    report::relate(group, &mut rows);
+    Ok(rows)
+}
+
+/// One run of the load generator.
+async fn sample(stage: &Stage, group: &Group, target: Target, window: Duration) -> Result<Sample, Failure> {
+    let (address, path, watch) = stage.address(target, group)?;
+    let (connections, rate) = group.press.shape();
+    let mut arguments = vec![
+        format!("--target={address}"),
+        format!("--path={path}"),
+        format!("--era={}", group.client.name()),
+        format!("--work={}", group.work.name()),
+        format!("--connections={connections}"),
+        format!("--warmup={}", WARMUP.as_millis()),
+        format!("--window={}", window.as_millis()),
+    ];
+    arguments.extend(rate.map(|rate| format!("--rate={rate}")));
+    arguments.extend(watch.map(|pid| format!("--watch={pid}")));
+    let printed = child::load(&arguments, WARMUP + window + SLACK).await?;
+    Ok(serde_json::from_slice(&printed)?)
+}
+
+impl Stage {
+    fn has(&self, target: Target) -> bool {
+        match target {
+            Target::Direct => true,
+            Target::Nginx => self.nginx.is_some(),
+            Target::Gateway(_) => self.gateway.is_some(),
+        }
+    }
+
+    /// Address, path and process of a target, as the client of this group reaches it.
+    fn address(&self, target: Target, group: &Group) -> Result<(String, String, Option<u32>), Failure> {
+        let client = group.client;
+        let (running, path) = match target {
+            Target::Direct => return Ok((self.upstreams.address(client).to_owned(), "/mcp".into(), None)),
+            Target::Nginx => (&self.nginx, format!("/{}", client.name())),
+            Target::Gateway(server) => (&self.gateway, format!("/mcp/{}", server.name())),
+        };
+        let running = running.as_ref().ok_or("the target does not run")?;
+        Ok((running.address.clone(), path, Some(running.guard.pid())))
+    }
+
+    /// How many lists the upstream behind the gateway has been asked for.
+    async fn lists(&self, target: Target) -> Result<u64, Failure> {
+        match target {
+            Target::Gateway(server) => Ok(statistics(self.upstreams.address(server)).await?.list),
+            Target::Direct | Target::Nginx => Ok(0),
+        }
+    }
+}
+
+/// Whether the lists of a row can have come from the catalogue: the upstream may see one for each of its
+/// lifetimes of 60 s, and the very first.
+pub(crate) fn is_from_catalogue(work: Work, lists: u64, seconds: f64) -> bool {
+    work != Work::List || report::precise(lists) <= 1.0 + seconds / 60.0
+}
