@@ -1,1 +1,7 @@
 //! The program: command line, configuration, wiring.
+//! `main` is a thin shell around [`cli::run`], so that everything here can be reached by tests.
+//! What a request goes through lives in `gateway` and `edge`, not here.
+
+pub mod cli;
+pub mod commands;
+pub mod config;

@@ -1,0 +1,316 @@
+//! The command line: arguments as types, from arguments to a command, and what is said when it ends badly.
+//! Nothing is done here; each command is a function in `commands`. The environment is read by `config` alone, so no
+//! argument takes its value from a variable.
+
+use crate::{
+    commands::{self, CommandError, Exit, Setup},
+    config::{self, LoadError},
+};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use std::{
+    error::Error,
+    ffi::OsString,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+const EXITS: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 a server could not be reached; \
+4 refused by policy.";
+
+/// One gate between AI agents and MCP servers of every protocol revision.
+#[derive(Debug, Parser)]
+#[command(name = "portreeve", version, about = "One gate between AI agents and MCP servers of every protocol revision", after_help = EXITS, max_term_width = 110)]
+#[command(propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gate; prints its addresses and a line to paste into a client
+    #[command(after_help = "Examples:
+  portreeve serve                          the configuration in the usual places, else a demo on loopback
+  portreeve serve --config team.yaml
+  portreeve serve --listen 127.0.0.1:9000")]
+    Serve(ServeArguments),
+    /// The gate over stdin and stdout, for clients that start a command
+    #[command(after_help = "Examples:
+  portreeve stdio files                    one server of the configuration, under its own tool names
+  portreeve stdio                          all of them
+  portreeve stdio --connect https://gate.example.com/mcp/files")]
+    Stdio(StdioArguments),
+    /// Read the configuration and say everything that is wrong with it
+    #[command(after_help = "Examples:
+  portreeve check
+  portreeve check team.yaml --json
+
+Exit codes: 0 the configuration can be used (warnings may be printed); 2 it cannot.")]
+    Check(CheckArguments),
+    /// Call a tool from a terminal; progress and questions appear on stderr
+    #[command(after_help = "Examples:
+  portreeve call demo echo '{\"text\": \"hello\"}'
+  portreeve call files read_file '{\"path\": \"/srv/data/a.txt\"}' --json
+  portreeve call demo echo - < arguments.json
+
+Exit codes: 0 done; 1 the tool reported an error; 2 wrong usage or configuration; 3 the server could not be
+reached; 4 refused by policy.")]
+    Call(CallArguments),
+    /// List the tools of one server, or of all
+    #[command(after_help = "Examples:
+  portreeve tools
+  portreeve tools files --json
+
+Exit codes: 0 done; 2 wrong usage or configuration; 3 a server could not be reached.")]
+    Tools(ToolsArguments),
+    /// The demo server alone, to try clients and gateways with
+    #[command(after_help = "Examples:
+  portreeve demo --transport stdio --era legacy
+  portreeve demo --transport http --era modern --listen 127.0.0.1:9001
+  portreeve demo --transport sse --era legacy")]
+    Demo(DemoArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  portreeve completions bash > ~/.local/share/bash-completion/completions/portreeve
+  portreeve completions fish > ~/.config/fish/completions/portreeve.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:
+  portreeve man > ~/.local/share/man/man1/portreeve.1")]
+    Man,
+    /// Prepare a child process and become it
+    #[command(name = "child-step", hide = true, disable_help_flag = true, disable_version_flag = true)]
+    ChildStep {
+        /// What the crate `process` passed.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// Which configuration, and where data lies.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Places {
+    /// The configuration [default: $PORTREEVE_CONFIG, ./portreeve.yaml, $XDG_CONFIG_HOME/portreeve/portreeve.yaml]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Where data lies, such as the seal key [default: $PORTREEVE_DATA, $XDG_DATA_HOME/portreeve]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Configuration and data.
+    #[command(flatten)]
+    pub places: Places,
+    /// Listen here instead of where the configuration says; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `stdio`.
+#[derive(Debug, Args)]
+pub struct StdioArguments {
+    /// The servers behind stdin and stdout; none means all of the configuration
+    #[arg(value_name = "SERVER", conflicts_with = "connect")]
+    pub servers: Vec<String>,
+    /// Bridge to a running gate, or any MCP server, instead of running one in this process
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub connect: Option<String>,
+    /// Configuration and data.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The file; without it the one that `serve` would use
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// The same as FILE, as other commands take it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `call`.
+#[derive(Debug, Args)]
+pub struct CallArguments {
+    /// The server of the configuration
+    #[arg(value_name = "SERVER")]
+    pub server: String,
+    /// The tool, under the server's own name for it
+    #[arg(value_name = "TOOL")]
+    pub tool: String,
+    /// The arguments as a JSON object; `-` reads them from stdin
+    #[arg(value_name = "JSON", default_value = "{}")]
+    pub arguments: String,
+    /// Print the result as one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration and data.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// `tools`.
+#[derive(Debug, Args)]
+pub struct ToolsArguments {
+    /// The server; without it all of the configuration
+    #[arg(value_name = "SERVER")]
+    pub server: Option<String>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration and data.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// The transport
+    #[arg(long, value_enum)]
+    pub transport: DemoTransport,
+    /// The era that is spoken
+    #[arg(long, value_enum)]
+    pub era: DemoEra,
+    /// Where to listen, for http and sse; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8490")]
+    pub listen: SocketAddr,
+}
+
+/// The transports of the demo server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoTransport {
+    /// Over stdin and stdout
+    Stdio,
+    /// Streamable HTTP at /mcp
+    Http,
+    /// HTTP+SSE of 2024-11-05 at /sse
+    Sse,
+}
+
+/// The eras of the demo server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoEra {
+    /// The initialize handshake, up to 2025-11-25
+    Legacy,
+    /// Stateless, from 2026-07-28
+    Modern,
+    /// Either, as the client wants
+    Both,
+}
+
+/// Runs the program: parses, dispatches, and says on stderr what went wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive as errors that belong on stdout. Where nobody reads, nothing is left to do.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    dispatch(&cli.command).unwrap_or_else(|error| {
+        complain(&mut io::stderr().lock(), &error);
+        error.exit()
+    })
+}
+
+fn dispatch(command: &Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Serve(arguments) => commands::serve::run(&setup(&arguments.places)?, arguments),
+        // A bridge to a running gate must not fail over a configuration that it does not use.
+        Command::Stdio(arguments) if arguments.connect.is_some() => commands::stdio::run(None, arguments),
+        Command::Stdio(arguments) => commands::stdio::run(Some(&setup(&arguments.places)?), arguments),
+        Command::Check(arguments) => commands::check::run(arguments),
+        Command::Call(arguments) => commands::call::run(&setup(&arguments.places)?, arguments),
+        Command::Tools(arguments) => commands::tools::run(&setup(&arguments.places)?, arguments),
+        Command::Demo(arguments) => commands::demo::run(arguments),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "portreeve", &mut script);
+            print(&script)
+        }
+        Command::Man => print(&manual()?),
+        Command::ChildStep { arguments } => commands::child_step::run(arguments),
+    }
+}
+
+/// The configuration and the data directory; warnings go to stderr.
+fn setup(places: &Places) -> Result<Setup, CommandError> {
+    let loaded = config::load(places.config.as_deref()).map_err(CommandError::Configuration)?;
+    let mut stderr = io::stderr().lock();
+    for warning in &loaded.warnings {
+        // A closed stderr must not keep the gate from running.
+        let _ = writeln!(stderr, "warning: {warning}");
+    }
+    let data = config::data_directory(places.data.as_deref()).map_err(CommandError::Configuration)?;
+    Ok(Setup { loaded, data })
+}
+
+/// One page with all commands: packagers install one file.
+fn manual() -> Result<Vec<u8>, CommandError> {
+    let failed = |error: io::Error| CommandError::new(Exit::Failed, "cannot make the manual page", error);
+    let mut page = Vec::new();
+    let command = Cli::command();
+    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = format!("portreeve {}", sub.get_name());
+        let man = clap_mangen::Man::new(sub.clone().bin_name(name.clone()));
+        let mut section = Vec::new();
+        man.render_description_section(&mut section).map_err(failed)?;
+        man.render_options_section(&mut section).map_err(failed)?;
+        man.render_extra_section(&mut section).map_err(failed)?;
+        writeln!(page, ".SH {}", name.to_uppercase()).map_err(failed)?;
+        // The parts of a command stand one level below it; `EXTRA` says nothing that its first word does not.
+        let section =
+            String::from_utf8_lossy(&section).replace(".SH EXTRA\n", ".PP\n").replace(".SH ", ".SS ");
+        page.extend_from_slice(section.as_bytes());
+    }
+    Ok(page)
+}
+
+/// Writes to stdout; a reader that has gone away, such as `head`, is no failure.
+pub(crate) fn print(bytes: &[u8]) -> Result<Exit, CommandError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::new(Exit::Failed, "cannot write to stdout", error))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Says what went wrong and why, one line for each cause; every problem of a configuration in full.
+fn complain(out: &mut impl Write, error: &CommandError) {
+    // Nobody can be told that stderr is closed.
+    let _ = match error {
+        CommandError::Configuration(LoadError::Wrong { problems, .. }) => {
+            problems.iter().try_for_each(|problem| writeln!(out, "error: {problem}"))
+        }
+        other => chain(out, other),
+    };
+}
+
+fn chain(out: &mut impl Write, error: &CommandError) -> io::Result<()> {
+    writeln!(out, "error: {error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        writeln!(out, "  because: {error}")?;
+        cause = error.source();
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Where the configuration and the data are, and what references are answered with: the one place of the program that
+//! reads the environment. What a configuration says is decided elsewhere.
+
+use super::{Config, Lookup, Problem, Warning, parse};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// The largest configuration and the largest file that a reference may read: both are written by hand.
+const LARGEST: u64 = 1 << 20;
+
+/// A configuration together with where it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The checked configuration.
+    pub config: Config,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Warning>,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// This file.
+    File(PathBuf),
+    /// There is no file: the demo on loopback.
+    Demo,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file that was named, or found, cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file is wrong; each problem is one thing to mend.
+    #[error("{} in {}", count(.problems.len()), file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// There is no directory for the data.
+    #[error("there is no place for data: give `--data DIR`, or set PORTREEVE_DATA or HOME")]
+    NoDataDirectory,
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
+/// Finds and reads the configuration: the given file, `$PORTREEVE_CONFIG`, `./portreeve.yaml`,
+/// `$XDG_CONFIG_HOME/portreeve/portreeve.yaml` (else `~/.config/…`), or the demo.
+///
+/// # Errors
+/// A file that was named or found and cannot be read, or is wrong. A file that was named must exist.
+pub fn load(given: Option<&Path>) -> Result<Loaded, LoadError> {
+    let named = given.map(Path::to_owned).or_else(|| directory_of("PORTREEVE_CONFIG"));
+    if let Some(path) = named {
+        let text = read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
+        return load_text(&path, &text);
+    }
+    let home = directory_of("XDG_CONFIG_HOME").or_else(|| Some(directory_of("HOME")?.join(".config")));
+    let usual =
+        [Some(PathBuf::from("portreeve.yaml")), home.map(|home| home.join("portreeve/portreeve.yaml"))];
+    for path in usual.into_iter().flatten() {
+        match read(&path) {
+            Ok(text) => return load_text(&path, &text),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(source) => return Err(LoadError::Read { path, source }),
+        }
+    }
+    Ok(Loaded { config: Config::demo(), warnings: Vec::new(), source: Source::Demo })
+}
+
+/// Reads a configuration whose text is at hand; `path` names it and says where relative paths start.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_text(path: &Path, text: &str) -> Result<Loaded, LoadError> {
+    match parse(text, &path.to_string_lossy(), &Machine) {
+        Ok((config, warnings)) => Ok(Loaded { config, warnings, source: Source::File(path.to_owned()) }),
+        Err(problems) => Err(LoadError::Wrong { file: path.to_owned(), problems }),
+    }
+}
+
+/// Where the data is: the given directory, `$PORTREEVE_DATA`, `$XDG_DATA_HOME/portreeve`, `~/.local/share/portreeve`.
+/// The directory need not exist yet.
+///
+/// # Errors
+/// None of them can be had.
+pub fn data_directory(given: Option<&Path>) -> Result<PathBuf, LoadError> {
+    given
+        .map(Path::to_owned)
+        .or_else(|| directory_of("PORTREEVE_DATA"))
+        .or_else(|| Some(directory_of("XDG_DATA_HOME")?.join("portreeve")))
+        .or_else(|| Some(directory_of("HOME")?.join(".local/share/portreeve")))
+        .ok_or(LoadError::NoDataDirectory)
+}
+
+/// A path from the environment; an empty variable counts as absent (XDG Base Directory Specification).
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn directory_of(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// References answered by this machine.
+struct Machine;
+
+impl Lookup for Machine {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    fn env(&self, name: &str) -> Result<Option<String>, String> {
+        match std::env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err("it is not UTF-8".to_owned()),
+        }
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+            io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {LARGEST} bytes"),
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}

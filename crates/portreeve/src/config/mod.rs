@@ -1,0 +1,48 @@
+//! `portreeve.yaml`: found, read, checked, and turned into a [`Config`].
+//! [`parse`] is pure and says everything that is wrong at once, each with its place and its mend; [`load`] is the thin
+//! shell that finds the file and answers `${env:X}` and `${file:/path}`. Nothing here acts on a configuration.
+//! This module is the only reader of the environment in the program.
+
+mod gate;
+mod keys;
+mod locate;
+mod problem;
+mod reader;
+mod reference;
+mod servers;
+mod types;
+mod units;
+mod yaml;
+
+pub use gate::check_exposure;
+pub use locate::{LoadError, Loaded, Source, data_directory, load, load_text};
+pub use problem::{Mark, Problem, Warning};
+pub use reference::Lookup;
+pub use types::{
+    ApiKey, Builtin, Child, Config, Era, Grant, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Offer,
+    Remote, Root, Server, ServerKind, ToolFilter, Transport,
+};
+
+use reader::{At, Reader};
+
+/// Reads and checks a configuration. `file` names it in errors; its directory is where relative paths start.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the file.
+pub fn parse(text: &str, file: &str, lookup: &dyn Lookup) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let root = yaml::parse(text).map_err(|error| {
+        let (file, path) = (file.to_owned(), String::new());
+        vec![Problem { file, mark: error.mark, path, what: error.what, mend: None }]
+    })?;
+    let mut reader = Reader { file, source: text, lookup, problems: Vec::new(), warnings: Vec::new() };
+    let config = gate::read(&mut reader, &At { node: &root, path: String::new() });
+    let Reader { mut problems, mut warnings, .. } = reader;
+    let place = |problem: &Problem| (problem.mark.line, problem.mark.column);
+    warnings.sort_by_key(|warning| place(&warning.0));
+    if problems.is_empty() {
+        return Ok((config, warnings));
+    }
+    problems.sort_by_key(place);
+    Err(problems)
+}
