@@ -336,15 +336,15 @@ class Report:
 
 def default_portreeve():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    for profile in ("release", "release-fast", "debug"):
-        if (target / profile / "portreeve").exists():
-            return str(target / profile / "portreeve")
-    raise Unable("no built portreeve found: build it or give --portreeve")
+    built = [path for path in target.glob("*/portreeve") if path.is_file()]
+    if not built:
+        raise Unable("no built portreeve found: build it or give --portreeve")
+    return str(max(built, key=lambda path: path.stat().st_mtime))
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--portreeve", help="the program (default: from the target directory, release first)")
+    parser.add_argument("--portreeve", help="the program (default: whatever was built last)")
     parser.add_argument("--placement", choices=(*PLACEMENTS, "all"), default="all")
     parser.add_argument("--suite-version", choices=(*SUITES, "all"), default="all")
     parser.add_argument("--suite", choices=("required", "active", "all", "draft", "pending"), default="required")

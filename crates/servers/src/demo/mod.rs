@@ -14,6 +14,7 @@ mod prompts;
 mod resources;
 mod state;
 mod suite;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tools;
