@@ -1,0 +1,185 @@
+// Driver for npm `@modelcontextprotocol/client` 2.x: negotiation `legacy`, `auto` or a pinned version, over Streamable
+// HTTP or a command. Reads a job from stdin and prints one JSON document; `driver.py` describes both, `answers.py` the
+// rules by which questions are answered. It judges nothing.
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+
+const require = createRequire(`${process.env.PORTREEVE_STACK}/node/`);
+const { Client, StreamableHTTPClientTransport } = require('@modelcontextprotocol/client');
+const { StdioClientTransport } = require('@modelcontextprotocol/client/stdio');
+
+const MODEL = 'interop-model';
+const ROOTS = [
+  { uri: 'file:///interop/one', name: 'one' },
+  { uri: 'file:///interop/two', name: 'two' },
+];
+const FORMATS = { email: 'person@example.com', uri: 'https://example.com/person', date: '2026-01-02' };
+
+function field(name, schema, message, ordinal) {
+  if (name === 'name') return `person ${ordinal}`;
+  const options = schema.enum ?? schema.oneOf?.map(option => option.const);
+  if (options) return options.at(-1);
+  if (schema.type === 'boolean') return true;
+  if (schema.type === 'integer' || schema.type === 'number') {
+    const low = schema.minimum ?? 1;
+    return low + ([...message].length % Math.trunc((schema.maximum ?? 9) - low + 1));
+  }
+  if (schema.type === 'array') return [(schema.items.enum ?? schema.items.anyOf.map(option => option.const)).at(-1)];
+  return FORMATS[schema.format] ?? `${name} to ${message}`;
+}
+
+class Asked {
+  waiting = [];
+  kinds = new Set();
+
+  begin(action) {
+    this.action = action;
+    this.log = [];
+  }
+
+  note(entry) {
+    this.log.push(entry);
+    this.kinds.add(entry.kind);
+    for (const wake of this.waiting.splice(0)) wake();
+    return this.log.filter(other => other.kind === entry.kind).length;
+  }
+
+  elicitation(params) {
+    const ordinal = this.note({ kind: 'elicitation', message: params.message });
+    if (this.action !== 'accept') return { action: this.action };
+    const properties = Object.entries(params.requestedSchema.properties);
+    const content = properties.map(([name, schema]) => [name, field(name, schema, params.message, ordinal)]);
+    return { action: 'accept', content: Object.fromEntries(content) };
+  }
+
+  sampling(params) {
+    const content = params.messages.at(-1).content;
+    const text = `sampled: ${(Array.isArray(content) ? content[0] : content).text}`;
+    this.note({ kind: 'sampling', message: text });
+    return { role: 'assistant', model: MODEL, content: { type: 'text', text }, stopReason: 'endTurn' };
+  }
+
+  roots() {
+    this.note({ kind: 'roots' });
+    return { roots: ROOTS };
+  }
+
+  async until(kind, seconds) {
+    const end = Date.now() + seconds * 1000;
+    while (!this.kinds.has(kind) && Date.now() < end) {
+      const asked = new Promise(resolve => this.waiting.push(resolve));
+      await Promise.race([asked, pause(end - Date.now())]);
+    }
+  }
+}
+
+function pause(milliseconds) {
+  return new Promise(resolve => setTimeout(resolve, milliseconds).unref());
+}
+
+function failure(error) {
+  return { failed: error?.constructor?.name ?? typeof error, code: error?.code ?? null, message: String(error?.message ?? error) };
+}
+
+function told(result) {
+  return {
+    error: result.isError ?? false,
+    content: result.content.map(block => (block.type === 'text' ? block.text : block.type)),
+    structured: result.structuredContent ?? null,
+  };
+}
+
+async function oneCall(client, step) {
+  const seen = [];
+  const options = step.progress
+    ? { onprogress: p => seen.push([p.progress, p.total ?? null, p.message ?? null]) }
+    : undefined;
+  let outcome;
+  try {
+    outcome = told(await client.callTool({ name: step.tool, arguments: step.arguments }, options));
+  } catch (error) {
+    outcome = failure(error);
+  }
+  return step.progress ? { ...outcome, progress: seen } : outcome;
+}
+
+async function oneStep(client, asked, step) {
+  if (step.op === 'list') {
+    const { tools } = await client.listTools();
+    const shape = tool => ({ description: tool.description ?? null, inputSchema: tool.inputSchema });
+    return Object.fromEntries(tools.map(tool => [tool.name, shape(tool)]));
+  }
+  if (step.op === 'until_asked') return (await asked.until(step.kind, step.seconds)) ?? null;
+  if (step.op === 'call') return oneCall(client, step);
+  return Promise.all(step.calls.map(call => oneCall(client, call)));
+}
+
+function transport(target) {
+  if (target.command) return new StdioClientTransport({ command: target.command, args: target.args });
+  const headers = target.bearer ? { Authorization: `Bearer ${target.bearer}` } : {};
+  return new StreamableHTTPClientTransport(new URL(target.url), { requestInit: { headers } });
+}
+
+async function within(job, what, work) {
+  const late = new Promise((_, reject) =>
+    setTimeout(() => reject(new Error(`no ${what} within ${job.seconds} s`)), job.seconds * 1000).unref(),
+  );
+  return Promise.race([work, late]);
+}
+
+function newClient(job, asked) {
+  const mode = ['legacy', 'auto'].includes(job.mode) ? job.mode : { pin: job.mode };
+  const client = new Client(
+    { name: 'interop-ts', version: '1.0.0' },
+    { capabilities: { elicitation: { form: {} }, sampling: {}, roots: {} }, versionNegotiation: { mode } },
+  );
+  client.setRequestHandler('elicitation/create', request => asked.elicitation(request.params));
+  client.setRequestHandler('sampling/createMessage', request => asked.sampling(request.params));
+  client.setRequestHandler('roots/list', () => asked.roots());
+  client.onerror = error => console.error(error);
+  return client;
+}
+
+async function oneScenario(job, client, asked, scenario) {
+  console.error(`--- ${scenario.name}`);
+  asked.begin(scenario.action ?? 'accept');
+  const outcome = { steps: [], asked: asked.log, version: client.getNegotiatedProtocolVersion() };
+  const steps = async () => {
+    for (const step of scenario.steps) outcome.steps.push(await oneStep(client, asked, step));
+  };
+  try {
+    await within(job, 'answer', steps());
+  } catch (error) {
+    console.error(error);
+    outcome.failed = failure(error);
+  }
+  // What arrives after the end of a scenario must not change what is reported.
+  return structuredClone(outcome);
+}
+
+// Connects and takes scenarios from the front of `waiting`: one over HTTP, all over a command until one fails.
+async function onOneConnection(job, waiting, results) {
+  const asked = new Asked();
+  asked.begin('accept');
+  const client = newClient(job, asked);
+  try {
+    await within(job, 'connection', client.connect(transport(job.target)));
+    while (waiting.length > 0 && Date.now() < job.end) {
+      const scenario = waiting.shift();
+      results[scenario.name] = await oneScenario(job, client, asked, scenario);
+      if (job.target.url || results[scenario.name].failed) break;
+    }
+  } catch (error) {
+    console.error(error);
+    results[waiting.shift().name] = { steps: [], failed: failure(error) };
+  }
+  await Promise.race([client.close().catch(error => console.error(error)), pause(5000)]);
+}
+
+const job = JSON.parse(readFileSync(0, 'utf8'));
+job.end = Date.now() + job.budget * 1000;
+const waiting = [...job.scenarios];
+const results = {};
+while (waiting.length > 0 && Date.now() < job.end) await onOneConnection(job, waiting, results);
+for (const { name } of waiting) results[name] = { steps: [], failed: 'the time for this pair was over' };
+process.stdout.write(`${JSON.stringify(results)}\n`, () => process.exit(0));

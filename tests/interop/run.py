@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""The interoperability matrix: clients of others x servers of others x scenarios, through the gateway or directly.
+
+Python's standard library only; `install.sh` must have run. Starts everything on loopback ports of the system's
+choice, compares what each client observed with what `scenarios.py` expects, prints a table and every difference, and
+exits 1 if there is one. A cell says "not offered" only when the same call, made directly by the same library in an era
+that the server speaks, was tried in the same run and failed too.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import scenarios
+from parts import Gateway, Processes, Relay, drive, http_server
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+LEGACY, MODERN = "2025-11-25", "2026-07-28"
+
+
+@dataclass(frozen=True)
+class Client:
+    driver: str
+    mode: str
+    door: bool = False
+    """Starts `portreeve stdio SERVER` instead of using the gateway's URL."""
+
+    def version(self, server: "Server", direct: bool) -> str:
+        if self.mode == "auto":
+            return server.eras[-1] if direct else MODERN
+        return LEGACY if self.mode == "legacy" else self.mode
+
+    def speaks_to(self, server: "Server") -> bool:
+        return self.mode == "auto" or self.version(server, True) in server.eras
+
+
+CLIENTS = {
+    "py1": Client("py1.py", "legacy"),
+    "py2-legacy": Client("py2.py", "legacy"),
+    "py2-modern": Client("py2.py", MODERN),
+    "py2-auto": Client("py2.py", "auto"),
+    "ts-legacy": Client("ts.mjs", "legacy"),
+    "ts-modern": Client("ts.mjs", MODERN),
+    "ts-auto": Client("ts.mjs", "auto"),
+    "py1-door": Client("py1.py", "legacy", door=True),
+    "ts-door": Client("ts.mjs", MODERN, door=True),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    command: tuple[str, ...]
+    eras: tuple[str, ...]
+    http: bool
+    failure_prefix: str | None
+    """What stands before a tool's own error text; None for server-everything, which has scenarios of its own."""
+
+    def scenarios(self) -> list[scenarios.Scenario]:
+        return scenarios.everything() if self.failure_prefix is None else scenarios.ours(self.failure_prefix)
+
+
+def servers(stack: Path) -> dict[str, Server]:
+    node = str(stack / "node/node_modules/.bin/node")
+    entry = str(stack / "node/node_modules/@modelcontextprotocol/server-everything/dist/index.js")
+    preload = ("--import", (HERE / "servers/loopback.mjs").as_uri())
+    one = (str(stack / "py1/bin/python"), str(HERE / "servers/py1.py"))
+    two = (str(stack / "py2/bin/python"), str(HERE / "servers/py2.py"))
+    both, prefix = (LEGACY, MODERN), "Error executing tool fail: "
+    return {
+        "everything-stdio": Server((node, entry, "stdio"), (LEGACY,), False, None),
+        "everything-http": Server((node, *preload, entry, "streamableHttp"), (LEGACY,), True, None),
+        "py1-stdio": Server((*one, "stdio"), (LEGACY,), False, prefix),
+        "py1-http": Server((*one, "http"), (LEGACY,), True, prefix),
+        "py2-stdio": Server((*two, "dual", "stdio"), both, False, prefix),
+        "py2-http": Server((*two, "dual", "http"), both, True, prefix),
+        "py2-modern-http": Server((*two, "modern", "http"), (MODERN,), True, prefix),
+    }
+
+
+class Matrix:
+    """One run: the processes, the addresses, and what came out of each pair."""
+
+    def __init__(self, options: argparse.Namespace, stack: Path, logs: Path, processes: Processes):
+        self.options, self.stack, self.logs, self.processes = options, stack, logs, processes
+        self.servers = servers(stack)
+        self.clients = chosen(CLIENTS, options.client)
+        self.columns = chosen(self.servers, options.server)
+        self.urls: dict[str, str] = {}
+        self.upstream_urls: dict[str, str] = {}
+        self.gateway: Gateway | None = None
+        self.direct_seen: dict[tuple[str, str, str], dict] = {}
+        self.results: dict[tuple[str, str], dict[str, list]] = {}
+        self.not_offered: dict[tuple[str, str], list[str]] = {}
+
+    def start(self) -> None:
+        for name in self.columns:
+            if self.servers[name].http:
+                port = http_server(self.processes, name, self.servers[name].command)
+                self.urls[name] = f"http://127.0.0.1:{port}/mcp"
+                seen = Relay(self.processes, port, f"{name}-upstream").port if self.options.trace else port
+                self.upstream_urls[name] = f"http://127.0.0.1:{seen}/mcp"
+        if not self.options.direct:
+            entries = {
+                name: {"url": self.upstream_urls[name]} if server.http else as_command(server.command)
+                for name, server in self.columns.items()
+            }
+            self.gateway = Gateway(self.processes, self.options.portreeve, entries, self.options.key, self.options.trace)
+
+    def target(self, client: Client, server: str, direct: bool) -> dict:
+        if direct:
+            spec = self.servers[server]
+            return {"url": self.urls[server]} if spec.http else as_command(spec.command)
+        if client.door:
+            return as_command((self.options.portreeve, "stdio", server, "--config", str(self.gateway.door_config)))
+        return {"url": f"{self.gateway.url}/mcp/{server}", "bearer": self.options.key}
+
+    def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
+        spec = CLIENTS[client]
+        wanted = [s for s in self.servers[server].scenarios() if names is None or s.name in names]
+        job = {
+            "target": self.target(spec, server, direct),
+            "mode": spec.mode,
+            "seconds": self.options.seconds,
+            "budget": self.options.budget,
+            "scenarios": [scenario.job() for scenario in wanted],
+        }
+        label = f"{client}--{server}{'--direct' if direct else ''}"
+        return drive(self.processes, self.stack, spec.driver, job, label)
+
+    def pair(self, client: str, server: str) -> None:
+        direct = self.options.direct
+        observed = self.run(client, server, self.options.scenario, direct)
+        spec = self.servers[server]
+        wrong: dict[str, list] = {}
+        for scenario in spec.scenarios():
+            if scenario.name in observed:
+                found = self.judge(CLIENTS[client], server, scenario, observed[scenario.name])
+                if found:
+                    wrong[scenario.name] = found
+        refused = self.fails_directly(client, server, list(wrong)) if wrong else []
+        self.not_offered[client, server] = refused
+        self.results[client, server] = {
+            name: wrong.get(name, []) for name in observed if name not in refused
+        }
+        state = "ok" if not set(wrong) - set(refused) else "differs: " + " ".join(n for n in wrong if n not in refused)
+        print(f"{client} -> {server}: {state}", file=sys.stderr, flush=True)
+
+    def judge(self, client: Client, server: str, scenario, result: dict) -> list:
+        found = scenario.mismatches(result)
+        version = client.version(self.servers[server], self.options.direct)
+        if not found and result.get("version") != version:
+            found = [("negotiated version", version, result.get("version"))]
+        if not found and scenario.name == "list" and not self.options.direct:
+            found = self.judge_list(client, server, result)
+        return found
+
+    def judge_list(self, client: Client, server: str, result: dict) -> list:
+        """Descriptions and schemas must be those that the same library is given by the server itself."""
+        reference = self.direct(self.reference(client, server), server, ["list"])["list"]
+        if reference.get("failed"):
+            return [("the list, asked directly", "an answer", reference["failed"])]
+        theirs, ours = reference["steps"][0], result["steps"][0]
+        return [
+            (f"tool {name} in the list", theirs[name], ours[name])
+            for name in sorted(theirs.keys() & ours.keys())
+            if theirs[name] != ours[name]
+        ]
+
+    def reference(self, client: Client, server: str) -> str:
+        """A client of the same library that can talk to the server without the gateway."""
+        spec = self.servers[server]
+        same = [n for n, c in CLIENTS.items() if c.mode == client.mode and c.driver == client.driver and not c.door]
+        kin = [n for n, c in CLIENTS.items() if c.driver == client.driver and c.mode != "auto" and not c.door]
+        fallback = [n for n, c in CLIENTS.items() if c.driver == "py2.py" and c.mode != "auto"]
+        return next(n for n in same + kin + fallback if CLIENTS[n].speaks_to(spec))
+
+    def direct(self, client: str, server: str, names: list[str]) -> dict[str, dict]:
+        missing = [name for name in names if (client, server, name) not in self.direct_seen]
+        for name, result in (self.run(client, server, missing, True) if missing else {}).items():
+            self.direct_seen[client, server, name] = result
+        return {name: self.direct_seen[client, server, name] for name in names}
+
+    def fails_directly(self, client: str, server: str, names: list[str]) -> list[str]:
+        """Which of these scenarios the server does not offer either when there is nothing in between."""
+        by_name = {scenario.name: scenario for scenario in self.servers[server].scenarios()}
+        if self.options.direct:
+            return [name for name in names if not by_name[name].offered]
+        again = self.direct(self.reference(CLIENTS[client], server), server, names)
+        return [name for name in names if by_name[name].mismatches(again[name])]
+
+
+def as_command(command: tuple[str, ...]) -> dict:
+    return {"command": command[0], "args": list(command[1:])}
+
+
+def chosen(known: dict, names: list[str]) -> dict:
+    unknown = set(names) - known.keys()
+    if unknown:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    return {name: known[name] for name in (names or known)}
+
+
+def table(matrix: Matrix) -> str:
+    rows = [["", *matrix.columns]]
+    for client in matrix.clients:
+        rows.append([client, *(cell(matrix, client, server) for server in matrix.columns)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def cell(matrix: Matrix, client: str, server: str) -> str:
+    if (client, server) not in matrix.results:
+        return "-"
+    result = matrix.results[client, server]
+    wrong = [name for name, found in result.items() if found]
+    refused = matrix.not_offered[client, server]
+    text = " ".join(wrong) if wrong else f"ok {len(result)}/{len(result)}"
+    return text + (f" (not offered: {' '.join(refused)})" if refused else "")
+
+
+def differences(matrix: Matrix) -> list[str]:
+    lines = []
+    for (client, server), result in matrix.results.items():
+        for name, found in result.items():
+            for what, expected, observed in found:
+                lines.append(f"{client} -> {server}, {name}: {what}")
+                lines.append(f"    expected {shown(expected)}")
+                lines.append(f"    observed {shown(observed)}")
+    return lines
+
+
+def shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 1500 else f"{text[:1500]}... ({len(text)} characters)"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--client", action="append", default=[], help="only this client (repeatable)")
+    parser.add_argument("--server", action="append", default=[], help="only this server (repeatable)")
+    parser.add_argument("--scenario", action="append", help="only this scenario (repeatable)")
+    parser.add_argument("--direct", action="store_true", help="without the gateway: pairs that share an era")
+    parser.add_argument("--portreeve", default=str(ROOT / "target/debug/portreeve"), help="the gateway's binary")
+    parser.add_argument("--key", help="configure the gateway with this API key and send it as a bearer token")
+    parser.add_argument("--json", type=Path, help="write every observation there")
+    parser.add_argument("--jobs", type=int, default=2, help="pairs at the same time")
+    parser.add_argument("--seconds", type=float, default=20, help="the longest a scenario may take")
+    parser.add_argument("--budget", type=float, default=90, help="after this many seconds a pair starts no scenario")
+    parser.add_argument("--trace", action="store_true", help="log the bytes between client, gateway and HTTP servers")
+    parser.add_argument("--keep", action="store_true", help="keep the logs also when all is well")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    stack = Path(os.environ.get("PORTREEVE_STACK", ROOT / ".stack")).resolve()
+    if not (stack / "node/.installed").exists():
+        sys.exit(f"nothing installed in {stack}: run {HERE / 'install.sh'}")
+    if not options.direct and not os.access(options.portreeve, os.X_OK):
+        sys.exit(f"no gateway at {options.portreeve}: build it, or give --portreeve or --direct")
+    logs = Path(tempfile.mkdtemp(prefix="portreeve-interop-"))
+    began = time.monotonic()
+    with Processes(logs) as processes:
+        matrix = Matrix(options, stack, logs, processes)
+        matrix.start()
+        pairs = [
+            (client, server)
+            for server in matrix.columns
+            for client, spec in matrix.clients.items()
+            if not options.direct or (spec.speaks_to(matrix.servers[server]) and not spec.door)
+        ]
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for done in [pool.submit(matrix.pair, *pair) for pair in pairs]:
+                done.result()
+        left = matrix.gateway.stop() if matrix.gateway else []
+    return report(matrix, left, logs, time.monotonic() - began)
+
+
+def report(matrix: Matrix, left: list[str], logs: Path, seconds: float) -> int:
+    print(table(matrix))
+    lines = differences(matrix) + [f"the gateway's end: {line}" for line in left]
+    print("\n".join(["", *lines] if lines else [""]))
+    total = sum(len(result) for result in matrix.results.values())
+    wrong = sum(bool(found) for result in matrix.results.values() for found in result.values())
+    print(f"{total - wrong} of {total} cells as expected, in {seconds:.0f} s")
+    if matrix.options.json:
+        cells = {f"{c} -> {s}": r for (c, s), r in matrix.results.items()}
+        refused = {f"{c} -> {s}": names for (c, s), names in matrix.not_offered.items() if names}
+        matrix.options.json.write_text(json.dumps({"cells": cells, "not_offered": refused, "end": left}, indent=1))
+    if lines or matrix.options.keep:
+        print(f"logs: {logs}")
+    else:
+        shutil.rmtree(logs)
+    return 1 if lines or not total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

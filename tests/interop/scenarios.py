@@ -1,0 +1,290 @@
+"""The scenarios: what a driver is told to do with a server, and the value that must be observed.
+
+One list for the servers of ours (`servers/py1.py`, `servers/py2.py`, same tools, same answers) and one for
+`server-everything`. Expected values are literal or computed by `clients/answers.py`; none is taken from a run.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+sys.path.insert(0, str(Path(__file__).parent / "clients"))
+import answers  # noqa: E402
+
+EIGHT = range(1, 9)
+
+
+@dataclass
+class Step:
+    """One step for a driver, and what its result must be once `view` has reduced it to what matters."""
+
+    do: dict
+    expected: Any = None
+    view: Callable[[Any], Any] = lambda result: result
+
+
+@dataclass
+class Scenario:
+    name: str
+    steps: list[Step]
+    action: str = "accept"
+    asked: list[str] | None = field(default_factory=list)
+    """The elicitation questions that the client must have seen, each once; None: not compared."""
+    offered: bool = True
+    """False where the server is known to have no such tool: the only failure that a direct run forgives."""
+
+    def job(self) -> dict:
+        return {"name": self.name, "action": self.action, "steps": [step.do for step in self.steps]}
+
+    def mismatches(self, result: dict) -> list[tuple[str, Any, Any]]:
+        """`(what, expected, observed)` for everything that differs; empty when the cell is right."""
+        found = [("the scenario", "an end", result["failed"])] if result.get("failed") else []
+        for number, step in enumerate(self.steps):
+            if number >= len(result["steps"]):
+                found = found or [(describe(step.do), step.expected, "nothing")]
+                break
+            observed = result["steps"][number]
+            try:
+                reduced = step.view(observed)
+            except Exception:  # an unforeseen shape is itself the observation
+                reduced = observed
+            if reduced != step.expected:
+                found.append((describe(step.do), step.expected, reduced))
+        asked = sorted(entry["message"] for entry in result.get("asked", []) if entry["kind"] == "elicitation")
+        if not found and self.asked is not None and asked != sorted(self.asked):
+            found.append(("questions seen by the client", sorted(self.asked), asked))
+        return found
+
+
+def describe(step: dict) -> str:
+    if step["op"] == "together":
+        return f"{len(step['calls'])} calls at once"
+    return f"{step['tool']} {json.dumps(step['arguments'])}" if step["op"] == "call" else step["op"]
+
+
+def call(tool: str, arguments: dict, progress: bool = False) -> dict:
+    return {"op": "call", "tool": tool, "arguments": arguments, "progress": progress}
+
+
+# ---------------------------------------------------------------------------------------------- servers of ours
+
+ANSWER = {
+    "properties": {
+        "answer": {"type": "string"},
+        "agree": {"type": "boolean"},
+        "count": {"type": "integer", "minimum": 1, "maximum": 9},
+    }
+}
+OUR_TOOLS = ["add", "ask", "ask_both", "ask_twice", "echo", "fail", "progress", "roots", "sample", "slow"]
+
+
+def reply(message: str, action: str = "accept") -> dict:
+    """What a tool of ours must say it was told, when it asked `message`."""
+    told = answers.elicitation({"message": message, "requestedSchema": ANSWER}, action, 1)
+    return {"action": action, "content": told.get("content")}
+
+
+def text(value: str) -> dict:
+    return {"error": False, "content": [value], "structured": {"result": value}}
+
+
+def parsed(result: dict) -> dict:
+    """A result of ours whose text is JSON; the structured copy must be that same text."""
+    (only,) = result["content"]
+    return {"error": result["error"], "told": json.loads(only), "copied": result["structured"] == {"result": only}}
+
+
+def value(told: Any) -> dict:
+    return {"error": False, "told": told, "copied": True}
+
+
+def asked_once(action: str) -> Step:
+    token = f"{action}-1"
+    return Step(call("ask", {"token": token}), value({"token": token, "told": reply(f"token {token}?", action)}), parsed)
+
+
+def twice() -> tuple[Step, list[str]]:
+    first = reply("first tw?")
+    second = f"second after {json.dumps(first['content'])}?"
+    expected = {"token": "tw", "first": first, "second": reply(second)}
+    return Step(call("ask_twice", {"token": "tw"}), value(expected), parsed), ["first tw?", second]
+
+
+def both() -> Step:
+    expected = {"token": "bo", "left": reply("left bo?"), "right": reply("right bo?")}
+    return Step(call("ask_both", {"token": "bo"}), value(expected), parsed)
+
+
+def steps_of(count: int) -> list:
+    return [[step, count, f"step {step}"] for step in range(1, count + 1)]
+
+
+def eight() -> Step:
+    """Eight questions at once among other calls: each result must hold exactly its own token."""
+    calls, expected = [], []
+    for number in EIGHT:
+        token = f"e{number}"
+        calls.append(call("ask", {"token": token}))
+        expected.append(value({"token": token, "told": reply(f"token {token}?")}))
+        calls.append(call("echo", {"text": token}))
+        expected.append(text(token))
+    calls += [call("slow", {"milliseconds": 200}), call("progress", {"steps": 4}, progress=True)]
+    expected += [text("after 200 ms"), text("4 steps") | {"progress": steps_of(4)}]
+
+    def view(results: list) -> list:
+        return [parsed(r) if c["tool"] == "ask" else r for c, r in zip(calls, results, strict=True)]
+
+    return Step({"op": "together", "calls": calls}, expected, view)
+
+
+def ours(failure_prefix: str) -> list[Scenario]:
+    added = {"error": False, "content": ["5"], "structured": {"result": 5}}
+    failed = {"error": True, "content": [f"{failure_prefix}no such luck: ä€"], "structured": None}
+    two, two_asked = twice()
+    model = {"model": answers.MODEL, "text": "sampled: say it"}
+    return [
+        Scenario("list", [Step({"op": "list"}, OUR_TOOLS, sorted)]),
+        Scenario("call", [Step(call("echo", {"text": "ä€ \"q\""}), text("ä€ \"q\"")), Step(call("add", {"a": 2, "b": 3}), added)]),
+        Scenario("error", [Step(call("fail", {"reason": "no such luck: ä€"}), failed)]),
+        *(Scenario(a, [asked_once(a)], a, [f"token {a}-1?"]) for a in ("accept", "decline", "cancel")),
+        Scenario("two", [two], asked=two_asked),
+        Scenario("both", [both()], asked=["left bo?", "right bo?"]),
+        Scenario("eight", [eight()], asked=[f"token e{number}?" for number in EIGHT]),
+        Scenario("sampling", [Step(call("sample", {"prompt": "say it"}), value(model), parsed)]),
+        Scenario("roots", [Step(call("roots", {}), value(answers.ROOTS), parsed)]),
+        Scenario("progress", [Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)})]),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- server-everything
+
+EVERYTHING_QUESTION = "Please provide inputs for the following fields:"
+EVERYTHING_ALWAYS = {
+    "echo", "get-annotated-message", "get-env", "get-resource-links", "get-resource-reference", "get-roots-list",
+    "get-structured-content", "get-sum", "get-tiny-image", "gzip-file-as-resource", "toggle-simulated-logging",
+    "toggle-subscriber-updates", "trigger-elicitation-request", "trigger-long-running-operation",
+    "trigger-sampling-request",
+}  # fmt: skip
+# One needs a client that declares URL elicitation, the other is a tool that can only run as a task.
+EVERYTHING_PERHAPS = {"trigger-url-elicitation", "simulate-research-query"}
+EVERYTHING_ACCEPTED = {
+    "name": "person 1",
+    "check": True,
+    "firstLine": f"firstLine to {EVERYTHING_QUESTION}",
+    "email": "person@example.com",
+    "homepage": "https://example.com/person",
+    "birthdate": "2026-01-02",
+    "integer": 48,
+    "number": 47,
+    "untitledSingleSelectEnum": "Phoebe",
+    "untitledMultipleSelectEnum": ["Bass"],
+    "titledSingleSelectEnum": "hero-3",
+    "titledMultipleSelectEnum": ["fish-3"],
+    "legacyTitledEnum": "pet-5",
+}
+
+
+def said(*lines: str, error: bool = False, structured: Any = None) -> dict:
+    return {"error": error, "content": list(lines), "structured": structured}
+
+
+def raw_result(result: dict) -> dict:
+    """The elicitation result that `trigger-elicitation-request` prints in full."""
+    return json.loads(result["content"][-1].split("Raw result: ", 1)[1])
+
+
+def everything_elicitation(action: str) -> Scenario:
+    told = {"action": "accept", "content": EVERYTHING_ACCEPTED} if action == "accept" else {"action": action}
+    step = Step(call("trigger-elicitation-request", {}), told, raw_result)
+    return Scenario(action, [step], action, [EVERYTHING_QUESTION])
+
+
+def everything_eight() -> Step:
+    """The questions carry no token, so each of the eight different answers must come back exactly once."""
+    calls, expected = [], []
+    for number in EIGHT:
+        calls += [call("trigger-elicitation-request", {}), call("echo", {"message": f"e{number}"})]
+        expected.append(said(f"Echo: e{number}"))
+    operation = {"duration": 0.2, "steps": 2}
+    calls.append(call("trigger-long-running-operation", operation, progress=True))
+    expected.append(long_running(operation))
+
+    def view(results: list) -> dict:
+        pairs = list(zip(calls, results, strict=True))
+        asking = [raw_result(r)["content"]["name"] for c, r in pairs if c["tool"] == "trigger-elicitation-request"]
+        others = [r for c, r in pairs if c["tool"] != "trigger-elicitation-request"]
+        others[-1] = but_the_last_step(others[-1])
+        return {"answers": sorted(asking), "others": others}
+
+    return Step({"op": "together", "calls": calls}, {"answers": [f"person {n}" for n in EIGHT], "others": expected}, view)
+
+
+def long_running(operation: dict) -> dict:
+    duration, count = operation["duration"], operation["steps"]
+    line = f"Long running operation completed. Duration: {duration} seconds, Steps: {count}."
+    return said(line) | {"progress": [[step, count, None] for step in range(1, count)]}
+
+
+def but_the_last_step(result: dict) -> dict:
+    """The server sends its last step and its result in one breath, and the TypeScript client, which hands progress on
+    a turn later than results, loses it then (also without a gateway). The servers of ours pause there."""
+    steps = result["progress"]
+    total = steps[-1][1] if steps else None
+    return result | {"progress": [step for step in steps if step[0] != total]}
+
+
+def everything() -> list[Scenario]:
+    listed = Step({"op": "list"}, [], lambda tools: sorted(EVERYTHING_ALWAYS ^ (tools.keys() - EVERYTHING_PERHAPS)))
+    failed = said("Invalid resourceId: -1. Must be a finite positive integer.", error=True)
+    bad = call("get-resource-reference", {"resourceType": "Text", "resourceId": -1})
+    sampled = {
+        "model": answers.MODEL,
+        "role": "assistant",
+        "stopReason": "endTurn",
+        "content": {"type": "text", "text": "sampled: Resource trigger-sampling-request context: say it"},
+    }
+    lines = [f"{n}. {root['name']}\n   URI: {root['uri']}" for n, root in enumerate(answers.ROOTS, 1)]
+    roots = "\n\n".join(["Current MCP Roots (2 total):", *lines])
+    operation = {"duration": 0.2, "steps": 5}
+    missing = said("no such tool, so there is nothing to expect")
+    return [
+        Scenario("list", [listed]),
+        Scenario(
+            "call",
+            [
+                Step(call("echo", {"message": "ä€ \"q\""}), said("Echo: ä€ \"q\"")),
+                Step(call("get-sum", {"a": 2, "b": 3}), said("The sum of 2 and 3 is 5.")),
+            ],
+        ),
+        Scenario("error", [Step(bad, failed)]),
+        *(everything_elicitation(action) for action in ("accept", "decline", "cancel")),
+        # It has no tool that asks more than one question.
+        Scenario("two", [Step(call("ask_twice", {"token": "tw"}), missing)], offered=False),
+        Scenario("both", [Step(call("ask_both", {"token": "bo"}), missing)], offered=False),
+        Scenario("eight", [everything_eight()], asked=[EVERYTHING_QUESTION] * len(EIGHT)),
+        Scenario(
+            "sampling",
+            [
+                Step(
+                    call("trigger-sampling-request", {"prompt": "say it", "maxTokens": 10}),
+                    sampled,
+                    lambda result: json.loads(result["content"][0].split("\n", 1)[1]),
+                )
+            ],
+        ),
+        Scenario(
+            "roots",
+            [
+                # The server asks for the roots by itself a moment after the handshake; a call that comes sooner races
+                # with that over HTTP, also without a gateway.
+                Step({"op": "until_asked", "kind": "roots", "seconds": 1.0}),
+                Step(call("get-roots-list", {}), roots, lambda result: result["content"][0].split("\n\nNote:")[0]),
+            ],
+        ),
+        Scenario(
+            "progress",
+            [Step(call("trigger-long-running-operation", operation, True), long_running(operation), but_the_last_step)],
+        ),
+    ]

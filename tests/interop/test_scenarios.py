@@ -1,0 +1,73 @@
+"""The comparison itself: right observations pass, and each kind of wrong one is found. `python3 -m unittest` runs it."""
+
+import copy
+import json
+import unittest
+
+import scenarios
+
+
+def right(scenario: scenarios.Scenario) -> dict:
+    """An observation that is exactly as a scenario of ours expects."""
+
+    def observed(step: scenarios.Step):
+        if step.do["op"] == "list":
+            return {name: {} for name in step.expected}
+        if step.do["op"] == "together":
+            return [undo(result) for result in step.expected]
+        return undo(step.expected)
+
+    asked = [{"kind": "elicitation", "message": message} for message in scenario.asked]
+    return {"steps": [observed(step) for step in scenario.steps], "asked": asked}
+
+
+def undo(result: dict) -> dict:
+    if "told" not in result:
+        return copy.deepcopy(result)
+    text = json.dumps(result["told"])
+    return {"error": result["error"], "content": [text], "structured": {"result": text}}
+
+
+class Comparison(unittest.TestCase):
+    def setUp(self):
+        self.known = {scenario.name: scenario for scenario in scenarios.ours("x: ")}
+
+    def differs(self, name: str, change) -> bool:
+        result = right(self.known[name])
+        change(result)
+        return bool(self.known[name].mismatches(result))
+
+    def test_what_is_expected_passes(self):
+        for name, scenario in self.known.items():
+            with self.subTest(name):
+                self.assertEqual(scenario.mismatches(right(scenario)), [])
+
+    def test_wrong_observations_are_found(self):
+        def swap(result):
+            calls = result["steps"][0]
+            calls[0], calls[2] = calls[2], calls[0]
+
+        wrong = {
+            "the scenario broke": ("call", lambda r: r.update(failed="no answer")),
+            "nothing was observed": ("call", lambda r: r.update(steps=[], failed="no connection")),
+            "a step is missing": ("call", lambda r: r["steps"].pop()),
+            "another text": ("call", lambda r: r["steps"][0].update(content=["other"])),
+            "a tool is missing": ("list", lambda r: r["steps"][0].pop("echo")),
+            "a tool too many": ("list", lambda r: r["steps"][0].update(extra={})),
+            "an error that is none": ("error", lambda r: r["steps"][0].update(error=False)),
+            "a decline became a cancel": ("decline", lambda r: r.update(right(self.known["cancel"]))),
+            "the structured copy is gone": ("accept", lambda r: r["steps"][0].update(structured=None)),
+            "asked a second time": ("accept", lambda r: r["asked"].append(r["asked"][0])),
+            "never asked": ("accept", lambda r: r["asked"].clear()),
+            "two calls got each other's answer": ("eight", swap),
+            "a call failed": ("eight", lambda r: r["steps"][0].__setitem__(0, {"failed": "Error", "code": 1})),
+            "a progress step is missing": ("progress", lambda r: r["steps"][0]["progress"].pop()),
+            "progress out of order": ("progress", lambda r: r["steps"][0]["progress"].reverse()),
+        }
+        for what, (name, change) in wrong.items():
+            with self.subTest(what):
+                self.assertTrue(self.differs(name, change))
+
+
+if __name__ == "__main__":
+    unittest.main()
