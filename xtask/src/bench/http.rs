@@ -158,11 +158,12 @@ impl<'a> Message<'a> {
 }
 
 fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
-    let value = head.split(|byte| *byte == b'\n').find_map(|line| {
-        let (own, value) = line.split_at_checked(name.len())?;
+    let value = memchr::memchr_iter(b'\n', head).find_map(|end| {
+        let (own, value) = head.get(end + 1..)?.split_at_checked(name.len())?;
         own.eq_ignore_ascii_case(name.as_bytes()).then_some(value)?.strip_prefix(b":")
     })?;
-    std::str::from_utf8(value).ok().map(str::trim)
+    let end = memchr::memchr(b'\r', value).unwrap_or(value.len());
+    std::str::from_utf8(&value[..end]).ok().map(str::trim)
 }
 
 fn framing(head: &[u8]) -> io::Result<Framing> {

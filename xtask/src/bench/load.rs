@@ -161,6 +161,17 @@ async fn load(arguments: &Arguments) -> Result<Sample, Box<dyn std::error::Error
             break;
         }
     }
+    if !errors.is_empty() {
+        return Ok(Sample {
+            answers: 0,
+            per_second: 0.0,
+            p50: 0.0,
+            p99: 0.0,
+            cpu: None,
+            memory: None,
+            errors,
+        });
+    }
     let pace = arguments.rate.map(|rate| Duration::from_secs(1) / rate);
     for (index, client) in clients.into_iter().enumerate() {
         let pace = pace.map(|each| Pace {

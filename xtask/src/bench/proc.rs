@@ -55,6 +55,11 @@ pub(crate) fn resident_kib(pids: &[u32]) -> u64 {
     pids.iter().filter_map(|pid| resident_of(*pid)).sum()
 }
 
+/// How many tasks wanted to run in the last minute.
+pub(crate) fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 fn resident_of(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

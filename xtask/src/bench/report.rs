@@ -149,7 +149,9 @@ impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "medians of {} runs of {} s; CPU = user + system of the whole process tree; ratio = CPU to nginx's in the same run",
+            "medians of {} runs of {} s. What is measured has a core to itself; upstream and load share the other.\n\
+             CPU: user + system of the whole process tree for each answer. Ratio: CPU to nginx's in the same run.\n\
+             A client's form decides its yardstick. A fixed rate (`ps`) goes over 16 connections.\n",
             self.runs, self.window_seconds
         )?;
         writeln!(
@@ -158,31 +160,43 @@ impl fmt::Display for Report {
             "case (client-server)", "answers/s", "p50 µs", "p99 µs", "CPU µs", "RSS MiB", "ratio", "aim"
         )?;
         for row in &self.rows {
-            write!(out, "{:<28} {:>9}", row.name, number(row.median(|sample| Some(sample.per_second)), 0))?;
-            write!(out, " {:>9}", number(row.median(|sample| Some(sample.p50)), 1))?;
-            write!(out, " {:>9}", number(row.median(|sample| Some(sample.p99)), 1))?;
-            write!(out, " {:>9}", number(row.median(|sample| sample.cpu), 1))?;
-            write!(out, " {:>8}", number(row.median(|sample| sample.memory), 1))?;
-            let verdict = row.verdict(self.seconds()).word();
-            writeln!(out, " {:>7} {:>5} {verdict}", number(row.ratio, 2), number(row.aim, 1))?;
-            if let Some(error) = row.error() {
-                writeln!(out, "    {error}")?;
-            }
-            if let (Work::List, Target::Gateway(_)) = (row.work, row.target) {
-                let answers: u64 = row.samples.iter().map(|sample| sample.answers).sum();
-                writeln!(
-                    out,
-                    "    {} lists asked of the upstream for {answers} answers",
-                    row.upstream_lists
-                )?;
-            }
+            row.print(out, self.seconds())?;
         }
         for (name, value, aim, unit) in self.fact_rows() {
             let verdict = Verdict::of(value, aim).word();
             writeln!(out, "{name:<28} {value:>9.1} {unit}, aim {aim:.0} {unit} {verdict}")?;
         }
         for note in &self.facts.notes {
-            writeln!(out, "{note}")?;
+            writeln!(out, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    /// The line of the table, and below it what went wrong and where lists came from.
+    fn print(&self, out: &mut fmt::Formatter<'_>, seconds: f64) -> fmt::Result {
+        write!(out, "{:<28} {:>9}", self.name, number(self.median(|sample| Some(sample.per_second)), 0))?;
+        write!(out, " {:>9}", number(self.median(|sample| Some(sample.p50)), 1))?;
+        write!(out, " {:>9}", number(self.median(|sample| Some(sample.p99)), 1))?;
+        write!(out, " {:>9}", number(self.median(|sample| sample.cpu), 1))?;
+        write!(out, " {:>8}", number(self.median(|sample| sample.memory), 1))?;
+        let verdict = self.verdict(seconds).word();
+        writeln!(out, " {:>7} {:>5} {verdict}", number(self.ratio, 2), number(self.aim, 1))?;
+        if let Some(error) = self.error() {
+            writeln!(out, "    {error}")?;
+        }
+        if let (Work::List, Target::Gateway(_)) = (self.work, self.target) {
+            let answers: u64 = self.samples.iter().map(|sample| sample.answers).sum();
+            let source = match is_from_catalogue(self.work, self.upstream_lists, seconds) {
+                true => "from the catalogue",
+                false => "NOT from the catalogue",
+            };
+            writeln!(
+                out,
+                "    {source}: the upstream saw {} lists (warm-up included) for {answers} answers",
+                self.upstream_lists
+            )?;
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ const WARMUP: Duration = Duration::from_millis(500);
 const SLACK: Duration = Duration::from_secs(30);
 /// Between the first answer and the look at idle memory.
 const SETTLING: Duration = Duration::from_secs(1);
+/// A load average from which on others disturb the measurement.
+const BUSY: f64 = 1.5;
 /// How often the start is timed, at most.
 const STARTS: u16 = 5;
 
@@ -64,6 +66,9 @@ async fn set_up(mcp: &Mcp, folder: &Path, starts: u16) -> Result<(Stage, Facts),
     let (modern_guard, modern) = child::upstream("modern").await?;
     let upstreams = Upstreams { legacy, modern };
     let mut facts = Facts::default();
+    facts.notes.extend(proc::load_average().filter(|load| *load > BUSY).map(|load| {
+        format!("others were at work (load average {load} at the start): repeat this on a quiet machine")
+    }));
     let nginx = match targets::find_nginx() {
         Some(program) => Some(targets::nginx(&program, folder, &upstreams).await?),
         None => {
