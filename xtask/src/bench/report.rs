@@ -186,8 +186,8 @@ impl Row {
         if let Some(error) = self.error() {
             writeln!(out, "    {error}")?;
         }
-        if let (Work::List, Target::Gateway(_)) = (self.work, self.target) {
-            let answers: u64 = self.samples.iter().map(|sample| sample.answers).sum();
+        let answers: u64 = self.samples.iter().map(|sample| sample.answers).sum();
+        if let (Work::List, Target::Gateway(_), 1..) = (self.work, self.target, answers) {
             let source = match is_from_catalogue(self.work, self.upstream_lists, seconds) {
                 true => "from the catalogue",
                 false => "NOT from the catalogue",
