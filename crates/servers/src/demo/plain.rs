@@ -13,7 +13,7 @@ pub(super) async fn hello(call: Call) -> Answer {
 }
 
 pub(super) async fn echo(call: Call) -> Answer {
-    Ok(text(call.arguments.text("message").unwrap_or_default()))
+    Ok(text(call.arguments.text("text").unwrap_or_default()))
 }
 
 pub(super) async fn add(call: Call) -> Answer {

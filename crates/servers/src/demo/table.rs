@@ -35,8 +35,8 @@ pub(super) static TOOLS: &[Tool] = &[
         "Echo",
         Reads,
         plain::echo,
-        r#"{"type":"object","properties":{"message":{"type":"string","description":"What comes back"}},"required":["message"]}"#,
-        "Gives a message back unchanged."
+        r#"{"type":"object","properties":{"text":{"type":"string","description":"What comes back"}},"required":["text"]}"#,
+        "Gives a text back unchanged."
     ),
     tool!("add", "Add two numbers", Reads, plain::add,
         r#"{"type":"object","properties":{"a":{"type":"number"},"b":{"type":"number"}},"required":["a","b"]}"#,

@@ -350,7 +350,7 @@ async fn every_tool_without_questions_answers_in_every_revision() {
     let rows = [
         ("hello", json!({}), "Hello, world!"),
         ("hello", json!({"name": "Ada"}), "Hello, Ada!"),
-        ("echo", json!({"message": "ä\n\u{1F600}"}), "ä\n\u{1F600}"),
+        ("echo", json!({"text": "ä\n\u{1F600}"}), "ä\n\u{1F600}"),
         ("add", json!({"a": 1, "b": 2.5}), "{\"sum\":3.5}"),
         ("add", json!({"a": 40, "b": 2}), "{\"sum\":42}"),
         ("countdown", json!({"steps": 2}), "Counted 2 steps."),
@@ -433,7 +433,7 @@ async fn wrong_calls_are_answered_as_the_specification_says() {
             assert_eq!(story.code(), code, "{method} {params} for {version}");
         }
         for (tool, arguments, message) in [
-            ("echo", json!({}), "invalid arguments: `message` is missing"),
+            ("echo", json!({}), "invalid arguments: `text` is missing"),
             ("add", json!({"a": "1", "b": 2}), "invalid arguments: `a` must be a number"),
             ("fail", json!({}), "This tool always fails."),
             ("fail", json!({"message": "so"}), "so"),
