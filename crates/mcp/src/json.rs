@@ -137,6 +137,13 @@ impl RawJson {
         Self(Bytes::from_static(text.as_bytes()))
     }
 
+    /// Takes JSON that the program has just written with [`write_member`] and the like. Checked in debug builds.
+    pub fn built(bytes: Vec<u8>) -> Self {
+        let raw = Self(bytes.into());
+        debug_assert!(Self::parse(&raw.0, MAX_DEPTH).is_ok(), "not JSON: {raw:?}");
+        raw
+    }
+
     /// Takes bytes that are JSON by construction (written by this crate's encoders).
     pub(crate) fn trusted(bytes: impl Into<Bytes>) -> Self {
         Self(bytes.into())

@@ -105,6 +105,13 @@ texts! {
     ReplicaId;
 }
 
+impl From<&PrincipalId> for IsolationKey {
+    /// The key of everything that belongs to one principal; shares the text.
+    fn from(principal: &PrincipalId) -> Self {
+        Self(principal.0.clone())
+    }
+}
+
 /// The id of one request in logs and records. Unique within a replica's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
