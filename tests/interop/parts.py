@@ -117,21 +117,20 @@ class Gateway:
         self.processes, self.logs = processes, processes.logs
         self.child, port = self._serve(binary, servers, key)
         self.door_config = self.logs / "door.yaml"
+        self.door_options = ("--config", str(self.door_config), "--data", str(self.logs / "door-data"))
         write_config(self.door_config, free_port(), servers, None)
         if trace:
             port = Relay(processes, port, "gateway").port
         self.url = f"http://127.0.0.1:{port}"
 
     def _serve(self, binary: str, servers: dict, key: str | None) -> tuple[subprocess.Popen, int]:
-        environment = {**os.environ, "PORTREEVE_DATA": str(self.logs / "data")}
-        os.environ["PORTREEVE_DATA"] = environment["PORTREEVE_DATA"]  # for `portreeve stdio`, started by the drivers
         for _ in range(3):  # somebody else may take the port between its choice and its use
             port = free_port()
             config = self.logs / "portreeve.yaml"
             write_config(config, port, servers, key)
             with open(self.logs / "gateway.out.log", "ab") as output:
-                command = [binary, "serve", "--config", str(config)]
-                child = self.processes.start(command, "gateway", stdout=output, stdin=subprocess.DEVNULL, env=environment)
+                command = [binary, "serve", "--config", str(config), "--data", str(self.logs / "data")]
+                child = self.processes.start(command, "gateway", stdout=output, stdin=subprocess.DEVNULL)
             if listens(child, port):
                 return child, port
             end(child)

@@ -121,7 +121,7 @@ class Matrix:
             spec = self.servers[server]
             return {"url": self.urls[server]} if spec.http else as_command(spec.command)
         if client.door:
-            return as_command((self.options.portreeve, "stdio", server, "--config", str(self.gateway.door_config)))
+            return as_command((self.options.portreeve, "stdio", server, *self.gateway.door_options))
         return {"url": f"{self.gateway.url}/mcp/{server}", "bearer": self.options.key}
 
     def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
