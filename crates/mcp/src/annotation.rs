@@ -112,6 +112,57 @@ pub fn read(input_schema: &RawJson) -> Result<Vec<Annotation>, AnnotationFault> 
     Ok(reader.found)
 }
 
+/// The schema without its annotations, which mean nothing before 2026-07-28: strict validators and model providers
+/// refuse keywords that they do not know. Shares the bytes where there are none.
+#[must_use]
+pub fn strip(schema: &RawJson) -> RawJson {
+    if memmem::find(schema.as_bytes(), KEYWORD.as_bytes()).is_none() {
+        return schema.clone();
+    }
+    without(schema).unwrap_or_else(|| schema.clone())
+}
+
+/// `None` where nothing changes.
+fn without(schema: &RawJson) -> Option<RawJson> {
+    let members = schema.members().ok()?;
+    let annotated = members.iter().any(|member| member.key.as_str() == KEYWORD);
+    let changed: Vec<(&str, RawJson)> = members
+        .iter()
+        .filter_map(|Member { key, value }| {
+            let keyword = key.as_str();
+            let edited = if keyword == "properties" || MAPS.contains(&keyword) {
+                without_in_map(value)
+            } else if SCHEMAS.contains(&keyword) {
+                without_in_any(value)
+            } else {
+                None
+            };
+            Some((keyword, edited?))
+        })
+        .collect();
+    if !annotated && changed.is_empty() {
+        return None;
+    }
+    let set: Vec<_> = changed.iter().map(|(key, value)| (*key, value)).collect();
+    Some(schema.with(&[KEYWORD], &set))
+}
+
+fn without_in_map(map: &RawJson) -> Option<RawJson> {
+    let members = map.members().ok()?;
+    let changed: Vec<_> = members.iter().filter_map(|m| Some((m.key.as_str(), without(&m.value)?))).collect();
+    let set: Vec<_> = changed.iter().map(|(key, value)| (*key, value)).collect();
+    (!set.is_empty()).then(|| map.with(&[], &set))
+}
+
+fn without_in_any(value: &RawJson) -> Option<RawJson> {
+    let Some(schemas) = value.elements() else { return without(value) };
+    let edited: Vec<_> = schemas.iter().map(without).collect();
+    if edited.iter().all(Option::is_none) {
+        return None;
+    }
+    Some(crate::payload::array(schemas.iter().zip(&edited).map(|(old, new)| new.as_ref().unwrap_or(old))))
+}
+
 /// How a schema is reached from the root.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
@@ -328,6 +379,30 @@ mod tests {
         }
         for (schema, place, rule) in rows {
             assert_eq!(faults(&schema), (place.to_owned(), rule), "{schema}");
+        }
+    }
+
+    #[test]
+    fn annotations_are_stripped_and_nothing_else() {
+        let rows = [
+            (r#"{"type" : "object"}"#, r#"{"type" : "object"}"#),
+            (
+                r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b": {"type":"null"}},"required":["a"]}"#,
+                r#"{"properties":{"a":{"type":"string"},"b":{"type":"null"}},"required":["a"]}"#,
+            ),
+            (
+                r#"{"oneOf":[true,{"items":{"x-mcp-header":"A"}}],"$defs":{"d":{"x-mcp-header":"B"}}}"#,
+                r#"{"oneOf":[true,{"items":{}}],"$defs":{"d":{}}}"#,
+            ),
+            (
+                r#"{"properties":{"x-mcp-header":{"default":{"x-mcp-header":1}}}}"#,
+                r#"{"properties":{"x-mcp-header":{"default":{"x-mcp-header":1}}}}"#,
+            ),
+        ];
+        for (schema, wanted) in rows {
+            let stripped = strip(&RawJson::from_text(schema).unwrap());
+            assert_eq!(stripped.to_value(), RawJson::from_text(wanted).unwrap().to_value(), "{schema}");
+            assert_eq!(stripped.as_str() == schema, schema == wanted, "{schema}");
         }
     }
 

@@ -1,0 +1,188 @@
+//! Results and tools on their way to a client, parameters on their way to a server. The lists inside list results are
+//! not touched: their tools go through [`tool_for_client`] one by one, where lists are read.
+
+use super::{Edit, content, is_object, may_have};
+use crate::{Era, Feature, Method, Params, RawJson, Version, annotation, json::Kind};
+
+const COMPLETE: RawJson = RawJson::from_static("\"complete\"");
+const NO_TTL: RawJson = RawJson::from_static("0");
+const PRIVATE: RawJson = RawJson::from_static("\"private\"");
+
+/// A server's result as a client of this revision may see it (checks 38, 124, 142, 143, 159).
+#[must_use]
+pub fn result_for_client(method: &Method, result: &RawJson, client: Version, server: Era) -> RawJson {
+    match (is_object(result), client.era(), server) {
+        (false, _, _) => result.clone(),
+        (true, Era::Modern, Era::Modern) => complete(method, result),
+        (true, Era::Modern, Era::Legacy) => upgrade(method, result),
+        (true, Era::Legacy, _) => downgrade(method, result, client),
+    }
+}
+
+/// The results that carry cache hints (spec: server/utilities/caching).
+fn is_cacheable(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Discover
+            | Method::ToolsList
+            | Method::PromptsList
+            | Method::ResourcesList
+            | Method::ResourceTemplatesList
+            | Method::ResourcesRead
+    )
+}
+
+/// Modern to modern: what a server forgot is filled in.
+fn complete(method: &Method, result: &RawJson) -> RawJson {
+    let mut edit = Edit::default();
+    if !is_cacheable(method) {
+        if !result.as_bytes().starts_with(b"{\"resultType\":")
+            && super::get_all(result, ["resultType"])[0].is_none()
+        {
+            edit.set("resultType", COMPLETE);
+        }
+        return edit.apply(result);
+    }
+    let [kind, ttl, scope] = super::get_all(result, ["resultType", "ttlMs", "cacheScope"]);
+    if kind.is_none() {
+        edit.set("resultType", COMPLETE);
+    }
+    if kind.is_none_or(|kind| kind == COMPLETE) {
+        if !ttl.is_some_and(|ttl| is_count(&ttl)) {
+            edit.set("ttlMs", NO_TTL);
+        }
+        if !scope.is_some_and(|scope| matches!(scope.as_bytes(), b"\"private\"" | b"\"public\"")) {
+            edit.set("cacheScope", PRIVATE);
+        }
+    }
+    edit.apply(result)
+}
+
+fn is_count(ttl: &RawJson) -> bool {
+    ttl.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
+/// Legacy to modern. Members that only a modern server can mean are overwritten, not believed.
+fn upgrade(method: &Method, result: &RawJson) -> RawJson {
+    let head: &[u8] = if is_cacheable(method) {
+        br#"{"resultType":"complete","ttlMs":0,"cacheScope":"private""#
+    } else {
+        br#"{"resultType":"complete""#
+    };
+    let mut result = result.clone();
+    if may_have(&result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
+        let [kind, ttl, scope, meta] =
+            super::get_all(&result, ["resultType", "ttlMs", "cacheScope", "_meta"]);
+        let mut edit = Edit::default();
+        edit.clean_meta(meta.as_ref());
+        if kind.is_some() {
+            edit.drop("resultType");
+        }
+        if is_cacheable(method) && (ttl.is_some() || scope.is_some()) {
+            edit.drop("ttlMs");
+            edit.drop("cacheScope");
+        }
+        result = edit.apply(&result);
+    }
+    // The common case costs one copy and no scan: the new members go in front of the old bytes.
+    let rest = result.as_bytes()[1..].trim_ascii_start();
+    let mut out = Vec::with_capacity(head.len() + rest.len() + 1);
+    out.extend_from_slice(head);
+    if rest.first() != Some(&b'}') {
+        out.push(b',');
+    }
+    out.extend_from_slice(rest);
+    RawJson::trusted(out)
+}
+
+/// To a legacy client, from either era.
+fn downgrade(method: &Method, result: &RawJson, client: Version) -> RawJson {
+    let mut edit = Edit::default();
+    if may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
+        let [kind, ttl, scope, meta] = super::get_all(result, ["resultType", "ttlMs", "cacheScope", "_meta"]);
+        for (key, value) in [("resultType", kind), ("ttlMs", ttl), ("cacheScope", scope)] {
+            if value.is_some() {
+                edit.drop(key);
+            }
+        }
+        edit.clean_meta(meta.as_ref());
+    }
+    match method {
+        Method::ToolsCall => tool_result(&mut edit, result, client),
+        Method::PromptsGet if content::may_change(result, client) => {
+            if let Some(messages) = result.get("messages").and_then(|m| content::messages(&m, client)) {
+                edit.set("messages", messages);
+            }
+        }
+        _ => {}
+    }
+    edit.apply(result)
+}
+
+fn tool_result(edit: &mut Edit<'_>, result: &RawJson, client: Version) {
+    let blocks = content::may_change(result, client);
+    let structured = may_have(result, &["structuredContent"]);
+    if !blocks && !structured {
+        return;
+    }
+    let [old, structured] = super::get_all(result, ["content", "structuredContent"]);
+    let mut new = old.as_ref().filter(|_| blocks).and_then(|blocks| content::blocks(blocks, client));
+    if let Some(value) = structured.filter(|value| !may_see(value, client)) {
+        edit.drop("structuredContent");
+        let now = new.as_ref().or(old.as_ref()).cloned();
+        new = content::with_text_copy(now.as_ref(), &value).or(new);
+    }
+    if let Some(new) = new {
+        edit.set("content", new);
+    }
+}
+
+/// Whether a client of this revision knows such a `structuredContent`.
+fn may_see(structured: &RawJson, client: Version) -> bool {
+    client.supports(Feature::AnyStructuredContent)
+        || client.supports(Feature::StructuredContent) && is_object(structured)
+}
+
+/// One tool of a list as a client of this revision may see it. `x-mcp-header` is stripped for legacy clients: they
+/// cannot use it, and some of the model providers behind them refuse schemas with keywords that they do not know.
+/// Titles, icons and annotations are tolerated everywhere and pass.
+#[must_use]
+pub fn tool_for_client(tool: &RawJson, client: Version, server: Era) -> RawJson {
+    let [input, output, execution, meta] =
+        super::get_all(tool, ["inputSchema", "outputSchema", "execution", "_meta"]);
+    let mut edit = Edit::default();
+    if client.era() == Era::Modern {
+        if execution.is_some() {
+            edit.drop("execution");
+        }
+    } else {
+        let stripped = input.as_ref().map(annotation::strip);
+        if let Some(stripped) = stripped.filter(|stripped| Some(stripped) != input.as_ref()) {
+            edit.set("inputSchema", stripped);
+        }
+        if output.is_some_and(|schema| !may_see_schema(&schema, client)) {
+            edit.drop("outputSchema");
+        }
+    }
+    if client.era() == Era::Legacy || server == Era::Legacy {
+        edit.clean_meta(meta.as_ref());
+    }
+    edit.apply(tool)
+}
+
+/// Legacy revisions that have `outputSchema` want an object schema at its root.
+fn may_see_schema(schema: &RawJson, client: Version) -> bool {
+    let object = || schema.get("type").is_some_and(|kind| kind.as_bytes() == b"\"object\"");
+    client.supports(Feature::AnyStructuredContent) || client.supports(Feature::StructuredContent) && object()
+}
+
+/// Parameters as a server of this revision understands them: `completion/complete` got its `context` in 2025-06-18
+/// (check 145). `_meta` is not looked at: connectors write their own.
+pub fn params_for_server(method: &Method, params: &mut Params, server: Version) {
+    if *method == Method::Complete
+        && !server.supports(Feature::CompletionContext)
+        && params.get("context").is_some_and(|context| context.kind() != Kind::Null)
+    {
+        params.take("context");
+    }
+}
