@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     }
     if !mcp.no_gateway && mcp.gateway.is_none() {
         command::run(cargo(&["build", "--release", "--package", "portreeve"]))?;
-        mcp.gateway = Some(target_folder()?.join("release/portreeve"));
+        mcp.gateway = Some(command::target_folder()?.join("release/portreeve"));
     }
     if std::thread::available_parallelism()?.get() <= child::OTHER_CORE {
         return Err("the benchmark needs two cores".into());
@@ -94,14 +94,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
 /// Load generator and upstream would be too slow without optimisation, so this program starts again with it.
 fn again_optimised() -> Outcome {
     command::run(cargo(&["build", "--profile", "release-fast", "--package", "xtask"]))?;
-    let program = target_folder()?.join("release-fast/xtask");
+    let program = command::target_folder()?.join("release-fast/xtask");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     Err(command::command(&program.display().to_string(), &arguments).exec().into())
-}
-
-/// The target folder that this program was built into: `<target>/<profile>/xtask`.
-fn target_folder() -> Result<PathBuf, Box<dyn std::error::Error>> {
-    let own = std::env::current_exe()?;
-    Ok(own.ancestors().nth(2).ok_or("this program is in no target folder")?.to_owned())
 }

@@ -38,6 +38,12 @@ pub(crate) fn root() -> PathBuf {
     root
 }
 
+/// The target folder that this program was built into: `<target>/<profile>/xtask`.
+pub(crate) fn target_folder() -> Result<PathBuf, Box<dyn Error>> {
+    let own = std::env::current_exe()?;
+    Ok(own.ancestors().nth(2).ok_or("this program is in no target folder")?.to_owned())
+}
+
 /// A command to be run in the workspace root.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);

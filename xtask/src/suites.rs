@@ -31,7 +31,9 @@ fn suite(folder: &str, arguments: &Arguments) -> Outcome {
         command::run(command("sh", &[&install]))?;
     }
     command::run(cargo(&["build", "--package", "portreeve"]))?;
-    let mut words = vec![script.as_str()];
+    let gateway = command::target_folder()?.join("debug/portreeve").display().to_string();
+    // Given first, so that the caller's own `--portreeve` wins.
+    let mut words = vec![script.as_str(), "--portreeve", &gateway];
     words.extend(arguments.rest.iter().map(String::as_str));
     command::run(command("python3", &words))?;
     Ok(())
