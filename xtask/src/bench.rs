@@ -14,6 +14,9 @@ mod targets;
 mod upstream;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 

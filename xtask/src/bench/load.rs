@@ -29,31 +29,31 @@ const FIRST_ID: u64 = 1_000_000;
 pub(crate) struct Arguments {
     /// Address of what is measured
     #[arg(long)]
-    target: String,
+    pub(super) target: String,
     /// Path of the MCP endpoint
     #[arg(long)]
-    path: String,
+    pub(super) path: String,
     /// Form that the client speaks
     #[arg(long)]
-    era: Era,
+    pub(super) era: Era,
     /// What is asked for
     #[arg(long)]
-    work: Work,
+    pub(super) work: Work,
     /// Connections at once
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
-    connections: u16,
+    pub(super) connections: u16,
     /// Requests a second over all connections; as fast as possible without it
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    rate: Option<u32>,
+    pub(super) rate: Option<u32>,
     /// Milliseconds before the window opens
     #[arg(long, default_value_t = 500)]
-    warmup: u64,
+    pub(super) warmup: u64,
     /// Milliseconds of the window
     #[arg(long, default_value_t = 3000)]
-    window: u64,
+    pub(super) window: u64,
     /// Process whose tree is measured
     #[arg(long)]
-    watch: Option<u32>,
+    pub(super) watch: Option<u32>,
 }
 
 /// What the window showed.
@@ -146,7 +146,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-async fn load(arguments: &Arguments) -> Result<Sample, Box<dyn std::error::Error>> {
+/// Opens all connections, warms up, measures.
+pub(super) async fn load(arguments: &Arguments) -> Result<Sample, Box<dyn std::error::Error>> {
     let phase = Arc::new(Phase(AtomicU8::new(Phase::WARM)));
     let mut tasks = JoinSet::new();
     let mut errors = Vec::new();

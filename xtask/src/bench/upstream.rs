@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -66,17 +66,23 @@ struct Parameters<'a> {
 /// Serves until standard input ends, which it does when whoever started this goes away.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(arguments.only))
+    LocalSet::new().block_on(&runtime, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        serve(listener, arguments.only, tokio::io::stdin()).await
+    })
 }
 
-async fn serve(only: Option<Era>) -> Outcome {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
+/// Serves until `life` ends.
+pub(super) async fn serve(
+    listener: TcpListener,
+    only: Option<Era>,
+    mut life: impl AsyncRead + Unpin,
+) -> Outcome {
     let tails = [Era::Legacy, Era::Modern]
         .map(|era| [Work::Small, Work::List, Work::Big].map(|work| answer_tail(era, work)));
     let ready = Rc::new(Ready { only, tails, stats: Cell::default() });
     let mut connections = JoinSet::new();
-    let mut input = tokio::io::stdin();
     let mut ignored = [0; 64];
     loop {
         tokio::select! {
@@ -84,7 +90,7 @@ async fn serve(only: Option<Era>) -> Outcome {
                 let ready = Rc::clone(&ready);
                 connections.spawn_local(async move { connection(accepted?.0, &ready).await });
             }
-            read = input.read(&mut ignored) => if read? == 0 { return Ok(()) },
+            read = life.read(&mut ignored) => if read? == 0 { return Ok(()) },
             // A connection that broke is seen by its client, which fails the case.
             Some(_) = connections.join_next() => {}
         }
