@@ -1,1 +1,21 @@
-//! Everything HTTP: the MCP doors, health, metrics.
+//! Everything HTTP: the listeners, the MCP door, health and metrics. It knows no server and decides nothing:
+//! bytes become frames here, the gateway does the rest, and every error becomes a response in one place (`answer.rs`).
+//!
+//! Reading order: [`listener`] (connections), [`route`] (paths), [`origin`] (who may speak to us from where),
+//! `mcp` (the MCP door), `classify` (which era a message belongs to), `answer` and `body` (what goes back),
+//! `cors`, [`metrics`].
+
+mod answer;
+mod body;
+mod classify;
+mod cors;
+pub mod listener;
+mod mcp;
+pub mod metrics;
+pub mod origin;
+mod request;
+pub mod route;
+
+pub use listener::{Bound, Edge, EdgeSetup};
+pub use metrics::Metrics;
+pub use origin::Allowed;

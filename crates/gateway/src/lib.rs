@@ -1,1 +1,196 @@
-//! The life of a call: catalogue, view, bridge, parked calls, sessions, record.
+//! The gateway: the life of a call from an identified caller to a server and back, and the bridge between the eras.
+//! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
+//!
+//! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
+//! `session`, `catalogue`, `listen`, `local`, `server` (the only way to a server), `state` (what is sealed), [`record`].
+
+mod bridge;
+pub mod call;
+mod catalogue;
+mod collect;
+pub mod error;
+mod exchange;
+pub mod listen;
+mod local;
+mod park;
+pub mod record;
+pub mod server;
+mod session;
+mod state;
+
+pub use call::{Headers, Inbound, ModernEnvelope, Reply, read_envelope};
+pub use error::{Level, Refusal};
+pub use exchange::{Exchange, Last, Out};
+pub use listen::Updates;
+pub use record::{End, Record, Recorder};
+pub use server::{Eras, Isolation, Offer, Server, ServerSetup};
+pub use session::Session;
+
+use park::Parking;
+use portreeve_auth::Identity;
+use portreeve_model::{Limits, Principal, ReplicaId, RequestId, ServerName, Timestamp};
+use portreeve_policy::Policy;
+use portreeve_seal::KeyRing;
+use session::Sessions;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often idle sessions are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Everything a gateway is made of.
+pub struct Setup {
+    /// The servers.
+    pub servers: Vec<ServerSetup>,
+    /// The rules.
+    pub policy: Policy,
+    /// How callers are told apart.
+    pub identity: Identity,
+    /// The keys of everything that is sealed.
+    pub seals: KeyRing,
+    /// This process.
+    pub replica: ReplicaId,
+    /// What is accepted.
+    pub limits: Limits,
+    /// How long a parked call waits for its answers.
+    pub park_ttl: Duration,
+    /// Where records go.
+    pub recorder: Arc<dyn Recorder>,
+    /// Owner of every task.
+    pub tracker: TaskTracker,
+    /// Cancelled when everything ends.
+    pub shutdown: CancellationToken,
+}
+
+/// One gate.
+pub struct Gateway {
+    servers: BTreeMap<ServerName, Arc<Server>>,
+    pub(crate) policy: Policy,
+    identity: Identity,
+    pub(crate) seals: KeyRing,
+    pub(crate) replica: ReplicaId,
+    pub(crate) limits: Limits,
+    pub(crate) park_ttl: Duration,
+    pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) parking: Parking,
+    pub(crate) sessions: Sessions,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) shutdown: CancellationToken,
+    /// Cancelled first: nothing is parked any more, streams end, what waits is answered.
+    pub(crate) closing: CancellationToken,
+    requests: AtomicU64,
+    numbers: AtomicU64,
+}
+
+impl Gateway {
+    /// Makes a gate. No server is contacted (decision D20).
+    pub fn new(setup: Setup) -> Arc<Self> {
+        let servers = setup
+            .servers
+            .into_iter()
+            .map(Server::new)
+            .map(|server| (server.name().clone(), server))
+            .collect();
+        let now = Timestamp::from_system(SystemTime::now()).0;
+        let gateway = Arc::new(Self {
+            servers,
+            policy: setup.policy,
+            identity: setup.identity,
+            seals: setup.seals,
+            replica: setup.replica,
+            limits: setup.limits,
+            park_ttl: setup.park_ttl,
+            recorder: setup.recorder,
+            parking: Parking::default(),
+            sessions: Sessions::default(),
+            closing: setup.shutdown.child_token(),
+            tracker: setup.tracker,
+            shutdown: setup.shutdown,
+            requests: AtomicU64::new(0),
+            // Numbers of ours never repeat across restarts, as long as fewer than a million a second are drawn.
+            numbers: AtomicU64::new(now.wrapping_mul(1000)),
+        });
+        let weak = Arc::downgrade(&gateway);
+        let shutdown = gateway.shutdown.clone();
+        gateway.tracker.spawn(async move {
+            let mut tick = tokio::time::interval(SWEEP);
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => {}
+                    () = shutdown.cancelled() => return,
+                }
+                let Some(gateway) = weak.upgrade() else { return };
+                gateway.sessions.sweep(gateway.now().0);
+            }
+        });
+        gateway
+    }
+
+    /// Who sends this `Authorization` header.
+    pub fn identify(&self, credential: Option<&str>) -> Result<Principal, portreeve_auth::Refusal> {
+        self.identity.identify(credential)
+    }
+
+    /// What is accepted.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A server by its name.
+    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
+        self.servers.get(name)
+    }
+
+    /// All servers, by name.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.servers.values()
+    }
+
+    /// Whether this principal may know of the server at all.
+    pub fn reaches(&self, principal: &Principal, server: &Server) -> bool {
+        self.policy.reaches(principal, server.name())
+    }
+
+    /// How many legacy sessions hold live state.
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Stops parking, ends streams properly and answers what waits (decision D57). Calls in flight go on.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// The owner of tasks that doors start.
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// Cancelled when the gate closes.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_system(SystemTime::now())
+    }
+
+    pub(crate) fn next_request(&self) -> RequestId {
+        RequestId(self.requests.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+}

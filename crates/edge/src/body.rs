@@ -1,0 +1,215 @@
+//! Bodies that go out: whole ones, ready bytes between a head and a tail, event streams, and large results that pass
+//! chunk by chunk. A stream that breaks breaks the connection, so that nobody takes a part for the whole.
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::StreamExt;
+use http_body::{Frame, SizeHint};
+use portreeve_gateway::{Last, Out};
+use portreeve_mcp::{Id, frame, service::RawStream, sse};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep};
+
+/// How often an idle stream shows that it lives: below the idle limits of common proxies (decision D7).
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A body of ours.
+pub(crate) enum OutBody {
+    /// Chunks that are ready, and how many bytes they are together.
+    Ready(VecDeque<Bytes>, u64),
+    /// An event stream.
+    Events(Box<Events>),
+    /// A large JSON answer.
+    Large(Box<Large>),
+}
+
+/// The body cannot be finished.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub(crate) struct BrokenOff;
+
+impl OutBody {
+    /// No bytes.
+    pub(crate) fn empty() -> Self {
+        Self::Ready(VecDeque::new(), 0)
+    }
+
+    /// One chunk.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let length = bytes.len() as u64;
+        Self::Ready(VecDeque::from([bytes]), length)
+    }
+
+    /// A large shared value between a head and a closing brace, uncopied.
+    pub(crate) fn wrapped(head: Vec<u8>, value: Bytes) -> Self {
+        let length = (head.len() + value.len() + 1) as u64;
+        Self::Ready(VecDeque::from([head.into(), value, Bytes::from_static(b"}")]), length)
+    }
+}
+
+impl http_body::Body for OutBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self.get_mut() {
+            Self::Ready(chunks, _) => Poll::Ready(chunks.pop_front().map(|chunk| Ok(Frame::data(chunk)))),
+            Self::Events(events) => {
+                events.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data)))
+            }
+            Self::Large(large) => large.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Ready(chunks, _) if chunks.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Ready(_, length) => SizeHint::with_exact(*length),
+            Self::Events(_) | Self::Large(_) => SizeHint::default(),
+        }
+    }
+}
+
+type Source = Pin<Box<dyn Stream<Item = Out> + Send>>;
+
+/// An event stream over what a call says.
+pub(crate) struct Events {
+    id: Id,
+    source: Option<Source>,
+    first: Option<Out>,
+    large: Option<Large>,
+    keep_alive: Pin<Box<Sleep>>,
+}
+
+impl Events {
+    pub(crate) fn new(id: Id, source: Source, first: Option<Out>) -> Self {
+        let keep_alive = Box::pin(tokio::time::sleep(KEEP_ALIVE));
+        Self { id, source: Some(source), first, large: None, keep_alive }
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        if let Some(large) = &mut self.large {
+            return large.poll_chunk(cx);
+        }
+        let out = match self.poll_out(cx) {
+            Poll::Ready(out) => out,
+            Poll::Pending => {
+                ready!(self.keep_alive.as_mut().poll(cx));
+                self.rest(cx);
+                return Poll::Ready(Some(Ok(Bytes::from_static(b": keep-alive\n\n"))));
+            }
+        };
+        self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
+        let mut event = Vec::new();
+        match out {
+            Some(Out::Message(message)) => sse::encode_event(&mut event, None, Some("message"), &message),
+            Some(Out::Last(Last::Outcome(outcome))) => {
+                self.source = None;
+                let message = frame::encode_response(Some(&self.id), &outcome);
+                sse::encode_event(&mut event, None, Some("message"), &message);
+            }
+            Some(Out::Last(Last::Large { stream, splice })) => {
+                self.source = None;
+                event.extend_from_slice(b"event: message\ndata: ");
+                event.extend_from_slice(&frame::response_head(Some(&self.id), 0));
+                self.large =
+                    Some(Large { head: None, stream: Some(stream), splice, tail: b"}\n\n", one_line: true });
+            }
+            Some(Out::Gone) | None => {
+                self.source = None;
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Ready(Some(Ok(event.into())))
+    }
+
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Out>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
+        self.source.as_mut().map_or(Poll::Ready(None), |source| source.poll_next_unpin(cx))
+    }
+
+    /// Sets the keep-alive timer again and makes sure that it wakes us.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
+        if self.keep_alive.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// A large result on its way through.
+pub(crate) struct Large {
+    head: Option<Vec<u8>>,
+    stream: Option<RawStream>,
+    splice: &'static [u8],
+    tail: &'static [u8],
+    /// Inside an event, line breaks (which JSON has only between tokens) become blanks.
+    one_line: bool,
+}
+
+impl Large {
+    /// A JSON answer with this id.
+    pub(crate) fn json(id: &Id, stream: RawStream, splice: &'static [u8]) -> Self {
+        Self {
+            head: Some(frame::response_head(Some(id), 0)),
+            stream: Some(stream),
+            splice,
+            tail: b"}",
+            one_line: false,
+        }
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        if let Some(head) = self.head.take() {
+            return Poll::Ready(Some(Ok(head.into())));
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let chunk = match ready!(stream.poll_next_unpin(cx)) {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(failure)) => {
+                tracing::warn!(kind = ?failure.kind, "a large answer broke off: {}", failure.detail);
+                self.stream = None;
+                return Poll::Ready(Some(Err(BrokenOff)));
+            }
+            None => {
+                self.stream = None;
+                return Poll::Ready(Some(Ok(Bytes::from_static(self.tail))));
+            }
+        };
+        Poll::Ready(Some(Ok(self.fitted(chunk))))
+    }
+
+    fn fitted(&mut self, chunk: Bytes) -> Bytes {
+        let breaks = self.one_line && chunk.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        if self.splice.is_empty() && !breaks {
+            return chunk;
+        }
+        let splice = std::mem::take(&mut self.splice);
+        let mut out = Vec::with_capacity(chunk.len() + splice.len());
+        let (brace, rest) = chunk.split_at(usize::from(!splice.is_empty()).min(chunk.len()));
+        out.extend_from_slice(brace);
+        out.extend_from_slice(splice);
+        out.extend_from_slice(rest);
+        if self.one_line {
+            for byte in out.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+                *byte = b' ';
+            }
+        }
+        out.into()
+    }
+}

@@ -1,0 +1,219 @@
+//! Listeners and connections: HTTP/1.1 on hyper directly, one task a connection and none a request, limits on heads and
+//! idle time, and an end that lets what is in flight finish.
+
+use crate::{
+    answer,
+    body::OutBody,
+    cors, mcp,
+    metrics::Metrics,
+    origin::{Allowed, Foreign},
+    route::{Route, route},
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use portreeve_gateway::Gateway;
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How many headers one request may have; the bytes are limited too.
+const MAX_HEADERS: usize = 128;
+/// hyper needs at least this much buffer.
+const MIN_BUFFER: usize = 8 << 10;
+/// How long the accept loop rests when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a door is made of.
+pub struct EdgeSetup {
+    /// The gateway behind it.
+    pub gateway: Arc<Gateway>,
+    /// Whom it listens to.
+    pub allowed: Allowed,
+    /// After how much silence an answer becomes an event stream (decision D7).
+    pub sse_after: Duration,
+    /// The server that `/mcp` leads to.
+    pub root: Option<String>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The HTTP side of a gate.
+pub struct Edge {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) sse_after: Duration,
+    allowed: Allowed,
+    root: Option<String>,
+    metrics: Arc<Metrics>,
+}
+
+/// A listener that is bound and not yet served.
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds an address.
+    pub async fn new(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address with the port that was really given.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Edge {
+    /// Makes the HTTP side.
+    pub fn new(setup: EdgeSetup) -> Arc<Self> {
+        let EdgeSetup { gateway, allowed, sse_after, root, metrics } = setup;
+        Arc::new(Self { gateway, sse_after, allowed, root, metrics })
+    }
+
+    /// Takes connections until `stop`, then lets what is in flight finish: the future ends with the last connection.
+    pub async fn serve(self: Arc<Self>, bound: Bound, stop: CancellationToken) {
+        let limits = self.gateway.limits().headers;
+        let connections = TaskTracker::new();
+        let closing = stop.clone();
+        accept(bound.listener, &stop, |stream| {
+            let (edge, closing) = (self.clone(), closing.clone());
+            let buffer = limits.max(MIN_BUFFER);
+            connections.spawn(connection(stream, buffer, closing, move |request| {
+                let edge = edge.clone();
+                async move { Ok::<_, Infallible>(edge.respond(request).await) }
+            }));
+        })
+        .await;
+        connections.close();
+        connections.wait().await;
+    }
+
+    /// Serves `/metrics` alone.
+    pub async fn serve_metrics(self: Arc<Self>, bound: Bound, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        let closing = stop.clone();
+        accept(bound.listener, &stop, |stream| {
+            let (edge, closing) = (self.clone(), closing.clone());
+            connections.spawn(connection(stream, MIN_BUFFER, closing, move |request: Request<Incoming>| {
+                let response = edge.metrics_page(request.uri().path());
+                async move { Ok::<_, Infallible>(response) }
+            }));
+        })
+        .await;
+        connections.close();
+        connections.wait().await;
+    }
+
+    fn metrics_page(&self, path: &str) -> Response<OutBody> {
+        if path != "/metrics" {
+            return answer::problem(StatusCode::NOT_FOUND, "only /metrics is here");
+        }
+        let mut response = Response::new(OutBody::whole(self.metrics.text(&self.gateway)));
+        let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<OutBody> {
+        // Health pages are for probes, which know no name of ours (decision D51).
+        match route(request.uri().path()) {
+            Route::Live => return health("ok"),
+            Route::Ready if self.gateway.closing().is_cancelled() => {
+                return answer::problem(StatusCode::SERVICE_UNAVAILABLE, "closing");
+            }
+            Route::Ready => return health("ready"),
+            Route::Server(_) | Route::Root | Route::Unknown => {}
+        }
+        if let Err(foreign) = self.allowed.check(request.headers(), request.uri()) {
+            let status = match foreign {
+                Foreign::Host => StatusCode::MISDIRECTED_REQUEST,
+                Foreign::Origin => StatusCode::FORBIDDEN,
+            };
+            return answer::problem(status, &foreign.to_string());
+        }
+        if request.headers().get(header::ORIGIN).is_none() {
+            return self.pass(request).await;
+        }
+        let headers = request.headers().clone();
+        let mut response = self.pass(request).await;
+        cors::allow(&self.allowed, &headers, &mut response);
+        response
+    }
+
+    async fn pass(&self, request: Request<Incoming>) -> Response<OutBody> {
+        if request.method() == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) {
+            return cors::preflight(request.headers());
+        }
+        let path = request.uri().path().to_owned();
+        match route(&path) {
+            Route::Server(name) => mcp::serve(self, Some(name), request).await,
+            Route::Root => mcp::serve(self, self.root.as_deref(), request).await,
+            Route::Unknown | Route::Live | Route::Ready => {
+                answer::problem(StatusCode::NOT_FOUND, "nothing is here; servers are at /mcp/<server>")
+            }
+        }
+    }
+}
+
+fn health(text: &str) -> Response<OutBody> {
+    let mut body = Vec::from(*b"{\"status\":");
+    portreeve_mcp::json::write_string(&mut body, text);
+    body.push(b'}');
+    answer::json(StatusCode::OK, OutBody::whole(body))
+}
+
+async fn accept(listener: TcpListener, stop: &CancellationToken, mut start: impl FnMut(TcpStream)) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Small answers must not wait for more (a failure only costs latency).
+                let _ = stream.set_nodelay(true);
+                start(stream);
+            }
+            Err(error) => {
+                tracing::warn!("a connection could not be taken: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection<F, R>(stream: TcpStream, buffer: usize, closing: CancellationToken, service: F)
+where
+    F: Fn(Request<Incoming>) -> R,
+    R: Future<Output = Result<Response<OutBody>, Infallible>>,
+{
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(buffer)
+        .max_headers(MAX_HEADERS)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service_fn(service));
+    tokio::pin!(serving);
+    let mut told = false;
+    loop {
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = closing.cancelled(), if !told => {
+                told = true;
+                serving.as_mut().graceful_shutdown();
+                continue;
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("a connection broke: {error}");
+        }
+        return;
+    }
+}

@@ -1,0 +1,416 @@
+//! The MCP door: `/mcp/<server>` for both eras on one address. The order of the checks is fixed (reference: mcp.md 2.3):
+//! Host and Origin, credentials, path, JSON, era, envelope, headers; the gateway does the rest.
+
+use crate::{
+    answer,
+    body::OutBody,
+    classify::{Class, Hints, claims_modern, classify},
+    listener::Edge,
+    request::{accepts, is_json, read_body, single},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
+use portreeve_gateway::{Headers, Inbound, Refusal, Reply, Server, Session, read_envelope};
+use portreeve_mcp::{
+    Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame,
+    frame::Body, header as names, header::Mirrored,
+};
+use portreeve_model::Principal;
+use std::sync::Arc;
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+
+/// One request to one server's address, as far as it is known who sends it.
+struct Visit<'a> {
+    edge: &'a Edge,
+    principal: Principal,
+    server: Arc<Server>,
+    headers: &'a HeaderMap,
+}
+
+/// Serves one request. Host and Origin were checked.
+pub(crate) async fn serve(edge: &Edge, name: Option<&str>, request: Request<Incoming>) -> Response<OutBody> {
+    let (parts, body) = request.into_parts();
+    let visit = match enter(edge, name, &parts) {
+        Ok(visit) => visit,
+        Err(response) => return *response,
+    };
+    match parts.method {
+        Verb::POST => visit.post(body).await,
+        Verb::GET => visit.get(),
+        Verb::DELETE => visit.delete(),
+        _ => {
+            let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
+            response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("POST, GET, DELETE"));
+            response
+        }
+    }
+}
+
+/// Identifies the caller and finds the server; one that the caller may not reach looks like one that is not there.
+fn enter<'a>(
+    edge: &'a Edge,
+    name: Option<&str>,
+    parts: &'a Parts,
+) -> Result<Visit<'a>, Box<Response<OutBody>>> {
+    if parts.uri.query().is_some_and(has_credential) {
+        let text = "credentials belong in the Authorization header, never in the address";
+        return Err(Box::new(answer::problem(StatusCode::BAD_REQUEST, text)));
+    }
+    let credential = single(&parts.headers, header::AUTHORIZATION).ok().flatten();
+    let credential = credential.map(|raw| std::str::from_utf8(raw).unwrap_or_default());
+    let principal = edge.gateway.identify(credential).map_err(|refusal| Box::new(unauthorized(refusal)))?;
+    let server = name.and_then(|name| edge.gateway.server(name));
+    match server.filter(|server| edge.gateway.reaches(&principal, server)) {
+        Some(server) => Ok(Visit { edge, principal, server: server.clone(), headers: &parts.headers }),
+        None => Err(Box::new(answer::problem(StatusCode::NOT_FOUND, "no such server"))),
+    }
+}
+
+/// Whether a query carries a token (RFC 6750 section 2.3 forbids what MCP forbids).
+fn has_credential(query: &str) -> bool {
+    query.split('&').any(|pair| matches!(pair.split('=').next(), Some("access_token" | "token" | "api_key")))
+}
+
+fn unauthorized(refusal: impl std::fmt::Display) -> Response<OutBody> {
+    tracing::debug!("refused a caller: {refusal}");
+    let mut response =
+        answer::problem(StatusCode::UNAUTHORIZED, "a valid key is needed: `Authorization: Bearer <key>`");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+    response
+}
+
+impl Visit<'_> {
+    async fn post(&self, body: Incoming) -> Response<OutBody> {
+        let limits = self.edge.gateway.limits();
+        if !is_json(self.headers) {
+            return answer::problem(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must be application/json, not encoded",
+            );
+        }
+        if !accepts(self.headers, &[JSON, EVENTS]) {
+            return answer::problem(
+                StatusCode::NOT_ACCEPTABLE,
+                "accept application/json and text/event-stream",
+            );
+        }
+        let bytes = match read_body(body, limits.body).await {
+            Ok(bytes) => bytes,
+            Err(fault) => return answer::problem(fault.status(), &fault.text(limits.body)),
+        };
+        match decode(&bytes, limits.depth) {
+            Ok(Body::One(frame)) => self.message(frame).await,
+            Ok(Body::Batch(frames)) => self.batch(frames).await,
+            Err(error) => answer::bad_frame(&error),
+        }
+    }
+
+    fn hints(&self) -> Hints<'_> {
+        let version = self.headers.get(names::PROTOCOL_VERSION).map(http::HeaderValue::as_bytes);
+        Hints { version, session: self.headers.contains_key(names::SESSION_ID) }
+    }
+
+    async fn message(&self, frame: Frame) -> Response<OutBody> {
+        let class = classify(&frame, self.hints());
+        match (class, frame) {
+            (Class::Modern, Frame::Request { id, method, params }) => self.modern(id, method, params).await,
+            (Class::ModernNotification, _) => answer::empty(StatusCode::ACCEPTED),
+            (Class::Handshake, Frame::Request { id, params, .. }) => self.handshake(id, params).await,
+            (Class::Session, frame) => self.in_session(frame).await,
+            (_, frame) => nowhere(&frame),
+        }
+    }
+
+    async fn modern(&self, id: Id, method: Method, raw: Option<RawJson>) -> Response<OutBody> {
+        if !self.server.eras().serves(Era::Modern) {
+            return wrong_era(&id);
+        }
+        let checked = parse_params(raw.as_ref()).and_then(|params| {
+            let envelope = read_envelope(&params)?;
+            self.check_mirrored(&envelope, &method, &params)?;
+            Ok((params, envelope))
+        });
+        let (params, envelope) = match checked {
+            Ok(checked) => checked,
+            Err(refusal) => return answer::refused(Era::Modern, &id, refusal),
+        };
+        let inbound = self.inbound(&id, method, raw, params);
+        let get = |name: &str| self.headers.get(name).map(http::HeaderValue::as_bytes);
+        let headers = Headers { get: &get, params: param_headers(self.headers) };
+        let reply = self.edge.gateway.modern(inbound, envelope, Some(headers)).await;
+        answer::reply(Era::Modern, id, reply, self.edge.sse_after).await
+    }
+
+    /// Version, method and name of the headers against the body (checks 4–15).
+    fn check_mirrored(
+        &self,
+        envelope: &portreeve_gateway::ModernEnvelope,
+        method: &Method,
+        params: &Params,
+    ) -> Result<(), Refusal> {
+        let fault = |error: RpcError| Refusal { error, level: portreeve_gateway::Level::Envelope };
+        let read = |name: &'static str, shown: &str| {
+            single(self.headers, http::HeaderName::from_static(name)).map_err(|()| {
+                fault(RpcError::new(Code::HEADER_MISMATCH, format!("header {shown} is there more than once")))
+            })
+        };
+        let mirrored = Mirrored {
+            version: read(names::PROTOCOL_VERSION, "MCP-Protocol-Version")?,
+            method: read(names::METHOD, "Mcp-Method")?,
+            name: read(names::NAME, "Mcp-Name")?,
+        };
+        let claimed =
+            envelope.meta.protocol_version().and_then(RawJson::string_value).unwrap_or(Text::from_static(""));
+        mirrored.check_version(&claimed).map_err(|error| fault(error.to_rpc()))?;
+        if Version::parse(&claimed).is_none_or(|version| version.era() == Era::Legacy) {
+            return Err(fault(unsupported_version(&claimed)));
+        }
+        mirrored.check(method, params).map_err(|error| fault(error.to_rpc()))
+    }
+
+    async fn handshake(&self, id: Id, raw: Option<RawJson>) -> Response<OutBody> {
+        if !self.server.eras().serves(Era::Legacy) {
+            let asked =
+                raw.and_then(|raw| raw.get("protocolVersion")).and_then(|version| version.string_value());
+            let error = unsupported_version(asked.as_deref().unwrap_or_default());
+            return answer::rpc_error(StatusCode::BAD_REQUEST, Some(&id), error);
+        }
+        let params = match parse_params(raw.as_ref()) {
+            Ok(params) => params,
+            Err(refusal) => return answer::refused(Era::Legacy, &id, refusal),
+        };
+        match self.edge.gateway.initialize(&self.principal, &self.server, &params).await {
+            Err(refusal) => answer::refused(Era::Legacy, &id, refusal),
+            Ok((session, result)) => {
+                let mut response = answer::outcome_response(Era::Legacy, &id, Outcome::Result(result));
+                if let Ok(value) = http::HeaderValue::from_str(session.id()) {
+                    response.headers_mut().insert(names::SESSION_ID, value);
+                }
+                response
+            }
+        }
+    }
+
+    /// The session that the request names, or the response that says why there is none (checks 149–152).
+    fn session(&self) -> Result<Arc<Session>, Box<Response<OutBody>>> {
+        let fail = |status, text: &str| {
+            Err(Box::new(answer::rpc_error(status, None, RpcError::new(Code::INVALID_REQUEST, text))))
+        };
+        let id = single(self.headers, http::HeaderName::from_static(names::SESSION_ID));
+        let id = id.ok().flatten().and_then(|raw| std::str::from_utf8(raw).ok());
+        let Some(id) = id else {
+            return fail(
+                StatusCode::BAD_REQUEST,
+                "one `Mcp-Session-Id` header is needed; initialize to get one",
+            );
+        };
+        let Some(session) = self.edge.gateway.session(&self.principal, &self.server, id) else {
+            return fail(StatusCode::NOT_FOUND, "no such session; initialize again");
+        };
+        let version = self.hints().version;
+        let served = |raw: &[u8]| {
+            let text = std::str::from_utf8(raw).unwrap_or_default().trim();
+            Version::parse(text).is_some_and(|version| version.era() == Era::Legacy)
+        };
+        if version.is_some_and(|raw| !served(raw)) {
+            return fail(
+                StatusCode::BAD_REQUEST,
+                "`MCP-Protocol-Version` names a revision that this session cannot speak",
+            );
+        }
+        Ok(session)
+    }
+
+    async fn in_session(&self, frame: Frame) -> Response<OutBody> {
+        let session = match self.session() {
+            Ok(session) => session,
+            Err(response) => return *response,
+        };
+        match frame {
+            Frame::Request { id, method, params } => {
+                let reply = self.session_request(&session, &id, method, params).await;
+                answer::reply(Era::Legacy, id, reply, self.edge.sse_after).await
+            }
+            Frame::Notification { method, params } => {
+                self.edge.gateway.notified(&session, method, params).await;
+                answer::empty(StatusCode::ACCEPTED)
+            }
+            Frame::Response { id, outcome } => {
+                if self.edge.gateway.answer(&session, id.as_ref(), outcome) {
+                    return answer::empty(StatusCode::ACCEPTED);
+                }
+                let error =
+                    RpcError::new(Code::INVALID_REQUEST, "no question with this id is open in this session");
+                answer::rpc_error(StatusCode::BAD_REQUEST, None, error)
+            }
+        }
+    }
+
+    async fn session_request(
+        &self,
+        session: &Arc<Session>,
+        id: &Id,
+        method: Method,
+        raw: Option<RawJson>,
+    ) -> Reply {
+        match parse_params(raw.as_ref()) {
+            Ok(params) => self.edge.gateway.legacy(self.inbound(id, method, raw, params), session).await,
+            Err(refusal) => Reply::Refused(refusal),
+        }
+    }
+
+    /// An array of messages: only 2025-03-26 has them (checks 30, 156).
+    async fn batch(&self, frames: Vec<Result<Frame, FrameError>>) -> Response<OutBody> {
+        let refuse = |text: &str| {
+            answer::rpc_error(StatusCode::BAD_REQUEST, None, RpcError::new(Code::INVALID_REQUEST, text))
+        };
+        if frames.is_empty() {
+            return refuse("a batch needs messages");
+        }
+        let modern = frames.iter().flatten().any(|frame| {
+            matches!(frame, Frame::Request { params, .. } | Frame::Notification { params, .. } if claims_modern(params.as_ref()))
+        });
+        if modern || !self.hints().session {
+            return refuse("one message a request: this revision has no batches");
+        }
+        let session = match self.session() {
+            Ok(session) => session,
+            Err(response) => return *response,
+        };
+        if !session.version().supports(portreeve_mcp::Feature::Batches) {
+            return refuse("one message a request: this revision has no batches");
+        }
+        if frames
+            .iter()
+            .flatten()
+            .any(|frame| matches!(frame, Frame::Request { method: Method::Initialize, .. }))
+        {
+            return refuse("`initialize` cannot be part of a batch");
+        }
+        let mut out = Vec::new();
+        for frame in frames {
+            if let Some(response) = self.batch_element(&session, frame).await {
+                out.push(if out.is_empty() { b'[' } else { b',' });
+                out.extend_from_slice(&response);
+            }
+        }
+        if out.is_empty() {
+            return answer::empty(StatusCode::ACCEPTED);
+        }
+        out.push(b']');
+        answer::json(StatusCode::OK, OutBody::whole(out))
+    }
+
+    async fn batch_element(
+        &self,
+        session: &Arc<Session>,
+        frame: Result<Frame, FrameError>,
+    ) -> Option<Vec<u8>> {
+        match frame {
+            Err(error) => Some(frame::encode_response(error.id.as_ref(), &Outcome::Error(error.to_rpc()))),
+            Ok(Frame::Request { id, method, params }) => {
+                let reply = self.session_request(session, &id, method, params).await;
+                let outcome = reply.into_outcome().await?;
+                Some(frame::encode_response(Some(&id), &outcome))
+            }
+            Ok(Frame::Notification { method, params }) => {
+                self.edge.gateway.notified(session, method, params).await;
+                None
+            }
+            Ok(Frame::Response { id, outcome }) => {
+                // A batch has no place for the refusal of a response.
+                self.edge.gateway.answer(session, id.as_ref(), outcome);
+                None
+            }
+        }
+    }
+
+    /// The stream of a legacy session for what belongs to no call.
+    fn get(&self) -> Response<OutBody> {
+        if !self.headers.contains_key(names::SESSION_ID) {
+            let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
+            response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("POST"));
+            return response;
+        }
+        if !accepts(self.headers, &[EVENTS]) {
+            return answer::problem(StatusCode::NOT_ACCEPTABLE, "accept text/event-stream");
+        }
+        match self.session() {
+            Ok(session) => answer::events(Id::number(0), self.edge.gateway.session_stream(&session), None),
+            Err(response) => *response,
+        }
+    }
+
+    fn delete(&self) -> Response<OutBody> {
+        if !self.headers.contains_key(names::SESSION_ID) {
+            let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
+            response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("POST"));
+            return response;
+        }
+        match self.session() {
+            Ok(session) => {
+                self.edge.gateway.end_session(&session);
+                answer::empty(StatusCode::NO_CONTENT)
+            }
+            Err(response) => *response,
+        }
+    }
+
+    fn inbound(&self, id: &Id, method: Method, raw: Option<RawJson>, params: Params) -> Inbound {
+        Inbound {
+            principal: self.principal.clone(),
+            server: self.server.clone(),
+            id: id.clone(),
+            method,
+            raw,
+            params,
+        }
+    }
+}
+
+fn decode(bytes: &Bytes, depth: usize) -> Result<Body, FrameError> {
+    frame::decode_body(bytes, depth)
+}
+
+fn parse_params(raw: Option<&RawJson>) -> Result<Params, Refusal> {
+    Params::parse(raw).map_err(|fault| {
+        Refusal::envelope(Code::INVALID_PARAMS, format!("`params` is not acceptable: {fault}"))
+    })
+}
+
+/// All `Mcp-Param-*` headers, as they came.
+fn param_headers(headers: &HeaderMap) -> Vec<(Text, Text)> {
+    let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(names::PARAM_PREFIX));
+    params
+        .filter_map(|(name, value)| Some((Text::from(name.as_str()), Text::from(value.to_str().ok()?))))
+        .collect()
+}
+
+fn unsupported_version(asked: &str) -> RpcError {
+    let supported: Vec<&str> = Version::MODERN.iter().map(|version| version.as_str()).collect();
+    let data = RawJson::EMPTY_OBJECT
+        .with(&[], &[("supported", &RawJson::encode(&supported)), ("requested", &RawJson::string(asked))]);
+    RpcError::new(Code::UNSUPPORTED_VERSION, "this protocol version is not served here").with_data(data)
+}
+
+fn wrong_era(id: &Id) -> Response<OutBody> {
+    let text = "this address serves sessions only: initialize with 2025-11-25 or older";
+    answer::rpc_error(StatusCode::BAD_REQUEST, Some(id), RpcError::new(Code::INVALID_REQUEST, text))
+}
+
+/// A message that is neither modern nor part of a session.
+fn nowhere(frame: &Frame) -> Response<OutBody> {
+    let versions: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
+    let text = format!(
+        "neither a modern envelope nor a session: send `_meta` and headers of 2026-07-28, or `initialize` first (served: {})",
+        versions.join(", ")
+    );
+    let id = match frame {
+        Frame::Request { id, .. } => Some(id),
+        Frame::Notification { .. } | Frame::Response { .. } => None,
+    };
+    answer::rpc_error(StatusCode::BAD_REQUEST, id, RpcError::new(Code::INVALID_REQUEST, text))
+}

@@ -1,0 +1,489 @@
+//! The life of a call. [`Gateway::call`] reads top to bottom: identify (the doors did that) → locate → view → decide →
+//! resolve → forward → record. Everything that is answered without a server is in `local.rs`.
+
+use crate::{
+    Gateway, bridge,
+    catalogue::{List, ListKind, Look, NoList},
+    error::{self, Refusal},
+    exchange::{Client, Exchange, Inner, Stage},
+    listen::Updates,
+    park::{self, Found},
+    record::{End, Record},
+    server::{Server, forward},
+    session::Session,
+    state::{CallDigest, RequestState},
+};
+use portreeve_mcp::{
+    ClientCapabilities, Code, Ctx, Era, Id, LogLevel, Method, Outcome, Params, RawJson, Request, RpcError,
+    Text, Version, header, json,
+    json::Member,
+    meta::{self, Meta},
+    payload,
+};
+use portreeve_model::{IsolationKey, Principal};
+use portreeve_policy::{Authorized, Decision, Denied, Kind, ParamsDigest, Target, authorize};
+use std::{sync::Arc, time::Instant};
+
+/// A request as a door hands it in: parsed as far as the envelope goes, its caller known.
+pub struct Inbound {
+    /// Who calls.
+    pub principal: Principal,
+    /// The server that the endpoint leads to.
+    pub server: Arc<Server>,
+    /// The request's id.
+    pub id: Id,
+    /// What is asked.
+    pub method: Method,
+    /// `params` as they came.
+    pub raw: Option<RawJson>,
+    /// `params`, looked into.
+    pub params: Params,
+}
+
+/// Reads one header of the request by its lower-case name.
+pub type HeaderView<'a> = &'a (dyn Fn(&str) -> Option<&'a [u8]> + Sync);
+
+/// The headers of a request, where the transport has them.
+pub struct Headers<'a> {
+    /// Reads one.
+    pub get: HeaderView<'a>,
+    /// All `Mcp-Param-*`, name and value as they came.
+    pub params: Vec<(Text, Text)>,
+}
+
+/// What the envelope of a modern request says, checked.
+pub struct ModernEnvelope {
+    /// What its client can be asked.
+    pub capabilities: ClientCapabilities,
+    /// The level of log messages it wants.
+    pub log_level: Option<LogLevel>,
+    /// All of `_meta`.
+    pub meta: Meta,
+}
+
+/// What a door gets back.
+pub enum Reply {
+    /// Refused before a server was involved.
+    Refused(Refusal),
+    /// Answered.
+    Whole(Outcome),
+    /// Under way.
+    Call(Box<Exchange>),
+    /// A stream of changes (modern `subscriptions/listen`).
+    Updates(Updates),
+}
+
+impl Reply {
+    /// The answer alone, for callers who take nothing else: what is asked meanwhile is declined.
+    pub async fn into_outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Refused(refusal) => Some(Outcome::Error(refusal.error)),
+            Self::Whole(outcome) => Some(outcome),
+            Self::Updates(_) => None,
+            Self::Call(exchange) => exchange.into_outcome().await,
+        }
+    }
+}
+
+impl From<RpcError> for Reply {
+    fn from(error: RpcError) -> Self {
+        Self::Whole(Outcome::Error(error))
+    }
+}
+
+/// A request with everything that later steps need.
+pub(crate) struct Call<'a> {
+    pub(crate) inbound: Inbound,
+    pub(crate) client: Client,
+    pub(crate) ctx: Ctx,
+    pub(crate) progress_token: Option<RawJson>,
+    pub(crate) headers: Option<Headers<'a>>,
+    pub(crate) began: Instant,
+}
+
+impl Gateway {
+    /// A request of a modern client. `headers` is there where the transport has them.
+    pub async fn modern(
+        self: &Arc<Self>,
+        inbound: Inbound,
+        envelope: ModernEnvelope,
+        headers: Option<Headers<'_>>,
+    ) -> Reply {
+        let began = Instant::now();
+        if let Some(reply) = self.modern_local(&inbound, &envelope, began).await {
+            return reply;
+        }
+        let ModernEnvelope { capabilities, log_level, meta } = envelope;
+        let progress_token = meta.progress_token().cloned();
+        let isolation = inbound.server.isolation_key(&inbound.principal, None);
+        let mut ctx = inbound.server.system_ctx(isolation);
+        ctx.version = Version::NEWEST;
+        ctx.capabilities = inbound.server.withhold(&capabilities, Version::NEWEST);
+        ctx.client_info = meta.get(meta::CLIENT_INFO).cloned();
+        ctx.log_level = log_level;
+        ctx.wants_progress = progress_token.is_some();
+        ctx.meta = passing(&meta);
+        self.call(Call { inbound, client: Client::Modern, ctx, progress_token, headers, began }).await
+    }
+
+    /// A request within a legacy session.
+    pub async fn legacy(self: &Arc<Self>, inbound: Inbound, session: &Arc<Session>) -> Reply {
+        let began = Instant::now();
+        if let Some(reply) = self.legacy_local(&inbound, session, began).await {
+            return reply;
+        }
+        let meta = match Meta::parse(inbound.params.meta()) {
+            Ok(meta) => meta,
+            Err(fault) => return RpcError::new(Code::INVALID_PARAMS, format!("`_meta` is {fault}")).into(),
+        };
+        let progress_token = meta.progress_token().cloned();
+        let mut ctx = inbound.server.system_ctx(session.isolation.clone());
+        ctx.version = session.version;
+        ctx.capabilities = inbound.server.withhold(&session.capabilities, session.version);
+        ctx.client_info.clone_from(&session.client_info);
+        ctx.log_level = session.log_level();
+        ctx.wants_progress = progress_token.is_some();
+        ctx.meta = passing(&meta);
+        let cancel = session.begin(&inbound.id);
+        let client = Client::Legacy { session: session.clone(), cancel: cancel.clone() };
+        let id = inbound.id.clone();
+        let reply = self.call(Call { inbound, client, ctx, progress_token, headers: None, began }).await;
+        if !matches!(reply, Reply::Call(_)) {
+            session.finish(&id, &cancel);
+        }
+        reply
+    }
+
+    /// The life of a call.
+    async fn call(self: &Arc<Self>, mut call: Call<'_>) -> Reply {
+        // Locate: which thing of the server is meant, and does the server have it?
+        let aim = match aim(&call.inbound.method, &call.inbound.params) {
+            Ok(aim) => aim,
+            Err(error) => return self.refused(&call, None, error),
+        };
+        let located = match self.locate(&call, &aim).await {
+            Ok(located) => located,
+            Err(error) => return self.refused(&call, Some(&aim), error),
+        };
+        // View and decide: to a caller who may not use it, it does not exist (decision D18).
+        let digest = ParamsDigest::of(call.inbound.raw.as_ref().map_or(b"{}", |raw| raw.as_bytes()));
+        let target = Target {
+            server: call.inbound.server.name().clone(),
+            kind: aim.kind,
+            name: aim.name.clone(),
+            digest,
+        };
+        let (proof, decision) = match self.decide(&call.inbound.principal, target.clone()) {
+            Ok(decided) => decided,
+            Err(Denied(decision)) => return self.denied(&call, &aim, decision),
+        };
+        if let Err(refusal) = check_headers(&mut call, &located) {
+            return self.refused(&call, Some(&aim), refusal);
+        }
+        // A retry of a call that was asked something belongs to that call.
+        let round = match self.retry_round(&mut call) {
+            Ok(Retry::Fresh(round)) => round,
+            Ok(Retry::Parked { call: parked, round }) => return self.resume(call, parked, round).await,
+            Err(error) => return self.refused(&call, Some(&aim), error.into()),
+        };
+        // Resolve the credential (the context carries it), forward, and let the exchange record how it ends.
+        let mut record = self.record(&call, Some(&aim));
+        record.rule = Some(decision.rule);
+        record.digest = Some(digest);
+        record.upstream = Some(located.version.era());
+        record.rounds = round;
+        Reply::Call(Box::new(self.start(call, record, (target, proof), located.version)))
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        call: Call<'_>,
+        record: Record,
+        (target, proof): (Target, Authorized<Target>),
+        server_version: Version,
+    ) -> Exchange {
+        let Call { mut inbound, client, ctx, progress_token, .. } = call;
+        payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
+        let request = Request { method: inbound.method, params: inbound.params };
+        let leg = forward(proof, &inbound.server, ctx.clone(), request.clone());
+        Exchange::new(Box::new(Inner {
+            gateway: self.clone(),
+            server: inbound.server,
+            principal: inbound.principal,
+            client,
+            id: inbound.id,
+            progress_token,
+            record,
+            request,
+            target,
+            ctx,
+            server_version,
+            leg: Some(leg),
+            stage: Stage::Leg,
+            asks: Vec::new(),
+            ask_deadline: None,
+            outbox: std::collections::VecDeque::new(),
+            last_progress: f64::NEG_INFINITY,
+            parked_as: None,
+            detached: false,
+        }))
+    }
+
+    pub(crate) fn decide(
+        &self,
+        principal: &Principal,
+        target: Target,
+    ) -> Result<(Authorized<Target>, Decision), Denied> {
+        authorize(&self.policy, principal, target, None)
+    }
+
+    /// Finds what a call is about. Tools are looked up in the catalogue, which also tells the server's era.
+    async fn locate(&self, call: &Call<'_>, aim: &Aim) -> Result<Located, Refusal> {
+        let server = &call.inbound.server;
+        let native = |version: Version, era: Option<Era>| era.map_or(call.ctx.version, |_| version);
+        if aim.kind != Kind::Tool {
+            let description = server.describe(call.ctx.isolation.clone()).await;
+            let description = description.map_err(|failure| self.unreachable(server, &failure))?;
+            return Ok(Located { version: native(description.version, description.era), list: None });
+        }
+        let look = self.look(server, &call.ctx.isolation);
+        let list = match look.known(ListKind::Tools) {
+            Some(list) if list.find(&aim.name).is_some() => list,
+            _ => self.find_tool(&look, &aim.name).await?,
+        };
+        Ok(Located { version: native(list.version, list.era), list: Some(list) })
+    }
+
+    async fn find_tool(&self, look: &Look<'_>, name: &str) -> Result<Arc<List>, Refusal> {
+        let no_list = |no: NoList| match no.failure() {
+            Some(failure) => self.unreachable(look.server, failure),
+            None if no.is_absent() => error::unknown_tool(name).into(),
+            None => no.into_rpc().into(),
+        };
+        let list = look.list(ListKind::Tools).await.map_err(no_list)?;
+        if list.find(name).is_some() {
+            return Ok(list);
+        }
+        let list = look.relist(ListKind::Tools, &list).await.map_err(no_list)?;
+        if list.find(name).is_some() { Ok(list) } else { Err(error::unknown_tool(name).into()) }
+    }
+
+    pub(crate) fn look<'a>(&'a self, server: &'a Arc<Server>, isolation: &'a IsolationKey) -> Look<'a> {
+        Look { server, isolation, tracker: &self.tracker, shutdown: &self.shutdown }
+    }
+
+    pub(crate) fn unreachable(&self, server: &Server, failure: &portreeve_mcp::service::Failure) -> Refusal {
+        tracing::warn!(server = %server.name(), kind = ?failure.kind, "{}", failure.detail);
+        error::of_failure(failure).into()
+    }
+
+    /// What a modern client's `requestState` says about this request.
+    fn retry_round(&self, call: &mut Call<'_>) -> Result<Retry, RpcError> {
+        let inbound = &mut call.inbound;
+        if !matches!(call.client, Client::Modern) || !inbound.method.may_ask() {
+            return Ok(Retry::Fresh(0));
+        }
+        let Some(token) = inbound.params.get("requestState") else { return Ok(Retry::Fresh(0)) };
+        let token = token.string_value().ok_or_else(error::bad_state)?;
+        let state = self.open_request_state(&inbound.principal, inbound.server.name(), &token)?;
+        if *state.digest() != CallDigest::of(&inbound.method, &inbound.params) {
+            return Err(error::bad_state());
+        }
+        match state {
+            RequestState::Parked { call, round, owner, .. } if self.owns(&owner) => {
+                Ok(Retry::Parked { call, round })
+            }
+            RequestState::Parked { .. } => Err(error::bad_state()),
+            RequestState::Relay { upstream, round, .. } => {
+                match upstream {
+                    Some(state) => inbound.params.set("requestState", RawJson::string(&state)),
+                    None => {
+                        inbound.params.take("requestState");
+                    }
+                }
+                Ok(Retry::Fresh(round))
+            }
+        }
+    }
+
+    /// A retry of a parked call: it goes on where it stands, under this request's id, token and level.
+    async fn resume(self: &Arc<Self>, call: Call<'_>, parked: u64, round: u32) -> Reply {
+        let answers = call.inbound.params.get("inputResponses").cloned();
+        let check = |question: &park::OpenQuestion| match answers
+            .as_ref()
+            .and_then(|answers| answers.get(&question.key))
+        {
+            Some(answer) => payload::check_answer(question.kind, &answer)
+                .map_err(|fault| format!("the answer to `{}` is not acceptable: {fault}", question.key)),
+            None => Ok(()),
+        };
+        if answers.as_ref().is_some_and(|answers| answers.kind() != json::Kind::Object) {
+            return RpcError::new(Code::INVALID_PARAMS, "`inputResponses` must be an object").into();
+        }
+        match self.parking.resume(parked, round, check) {
+            Found::Gone => error::bad_state().into(),
+            Found::BadAnswer(fault) => RpcError::new(Code::INVALID_PARAMS, fault).into(),
+            Found::Same(settled) => match park::settled(settled).await {
+                Some(outcome) => Reply::Whole(outcome),
+                None => error::bad_state().into(),
+            },
+            Found::Resumed(mut inner) => {
+                inner.id = call.inbound.id;
+                inner.progress_token = call.progress_token;
+                inner.ctx.log_level = call.ctx.log_level;
+                match bridge::resume(&mut inner, answers.as_ref()) {
+                    None => Reply::Call(Box::new(Exchange::new(inner))),
+                    Some(_) => Reply::Whole(bridge::park(inner)),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn record(&self, call: &Call<'_>, aim: Option<&Aim>) -> Record {
+        Record {
+            request: self.next_request(),
+            principal: call.inbound.principal.clone(),
+            server: call.inbound.server.name().clone(),
+            method: call.inbound.method.clone(),
+            name: aim.filter(|aim| aim.kind != Kind::Method).map(|aim| aim.name.clone()),
+            digest: None,
+            rule: None,
+            client: call.ctx.version,
+            upstream: None,
+            began: call.began,
+            bytes_in: call.inbound.raw.as_ref().map_or(0, |raw| raw.as_bytes().len()),
+            bytes_out: 0,
+            rounds: 0,
+            end: End::Cancelled,
+        }
+    }
+
+    fn refused(&self, call: &Call<'_>, aim: Option<&Aim>, refusal: Refusal) -> Reply {
+        let mut record = self.record(call, aim);
+        record.end = End::Refused(refusal.error.code.0);
+        self.recorder.record(&record);
+        Reply::Refused(refusal)
+    }
+
+    fn denied(&self, call: &Call<'_>, aim: &Aim, decision: Decision) -> Reply {
+        let mut record = self.record(call, Some(aim));
+        record.end = End::Denied;
+        record.rule = Some(decision.rule);
+        self.recorder.record(&record);
+        Reply::Refused(aim.not_found(call.ctx.version).into())
+    }
+}
+
+enum Retry {
+    Fresh(u32),
+    Parked { call: u64, round: u32 },
+}
+
+struct Located {
+    version: Version,
+    list: Option<Arc<List>>,
+}
+
+/// What a call is about.
+pub(crate) struct Aim {
+    kind: Kind,
+    name: Arc<str>,
+}
+
+impl Aim {
+    fn new(kind: Kind, name: &str) -> Self {
+        Self { kind, name: name.into() }
+    }
+
+    /// What somebody hears who names a thing that is not there, or not there for them.
+    fn not_found(&self, version: Version) -> RpcError {
+        match self.kind {
+            Kind::Tool => error::unknown_tool(&self.name),
+            Kind::Prompt => RpcError::new(Code::INVALID_PARAMS, format!("Unknown prompt: {}", self.name)),
+            Kind::Resource | Kind::ResourceTemplate => {
+                let modern = version.era() == Era::Modern;
+                let code = if modern { Code::INVALID_PARAMS } else { Code::RESOURCE_NOT_FOUND };
+                let data = RawJson::EMPTY_OBJECT.with(&[], &[("uri", &RawJson::string(&self.name))]);
+                RpcError::new(code, format!("Resource not found: {}", self.name)).with_data(data)
+            }
+            Kind::Method => error::method_not_found(&self.name),
+        }
+    }
+}
+
+fn aim(method: &Method, params: &Params) -> Result<Aim, Refusal> {
+    let needed = |key: &str| {
+        params.text(key).ok_or_else(|| {
+            Refusal::handler(
+                Code::INVALID_PARAMS,
+                format!("`{}` needs `params.{key}`, a string", method.as_str()),
+            )
+        })
+    };
+    Ok(match method {
+        Method::ToolsCall => Aim::new(Kind::Tool, &needed("name")?),
+        Method::PromptsGet => Aim::new(Kind::Prompt, &needed("name")?),
+        Method::ResourcesRead => Aim::new(Kind::Resource, &needed("uri")?),
+        Method::Complete => completion_aim(params)?,
+        other => Aim::new(Kind::Method, other.as_str()),
+    })
+}
+
+fn completion_aim(params: &Params) -> Result<Aim, Refusal> {
+    let reference = params.get("ref");
+    let part =
+        |key: &str| reference.and_then(|reference| reference.get(key)).and_then(|raw| raw.string_value());
+    match (part("type").as_deref(), part("name"), part("uri")) {
+        (Some("ref/prompt"), Some(name), _) => Ok(Aim::new(Kind::Prompt, &name)),
+        (Some("ref/resource"), _, Some(uri)) => Ok(Aim::new(Kind::ResourceTemplate, &uri)),
+        _ => Err(Refusal::handler(
+            Code::INVALID_PARAMS,
+            "`completion/complete` needs `params.ref`: a `ref/prompt` with `name` or a `ref/resource` with `uri`",
+        )),
+    }
+}
+
+/// The `Mcp-Param-*` rules (spec: streamable-http): what the tool's schema mirrors has to agree; what it does not know
+/// goes on to the server (check 19).
+fn check_headers(call: &mut Call<'_>, located: &Located) -> Result<(), Refusal> {
+    let (Some(headers), Some(list)) = (&mut call.headers, &located.list) else { return Ok(()) };
+    let Some(tool) = call.inbound.params.text("name").and_then(|name| list.find(&name)) else {
+        return Ok(());
+    };
+    if !tool.annotations.is_empty() {
+        header::check_params(&tool.annotations, call.inbound.params.get("arguments"), headers.get)
+            .map_err(|fault| Refusal { error: fault.to_rpc(), level: error::Level::Envelope })?;
+    }
+    if !headers.params.is_empty() {
+        let known = |name: &str| tool.annotations.iter().any(|known| known.header.eq_ignore_ascii_case(name));
+        call.ctx.param_headers =
+            std::mem::take(&mut headers.params).into_iter().filter(|(name, _)| !known(name)).collect();
+    }
+    Ok(())
+}
+
+fn passing(meta: &Meta) -> Arc<[Member]> {
+    meta.passing().cloned().collect()
+}
+
+/// Reads the envelope of a modern request (checks 1–3, 76): version and capabilities have to be there.
+pub fn read_envelope(params: &Params) -> Result<ModernEnvelope, Refusal> {
+    let bad = |message: String| Refusal::envelope(Code::INVALID_PARAMS, message);
+    let meta = Meta::parse(params.meta()).map_err(|fault| bad(format!("`_meta` is {fault}")))?;
+    if meta.protocol_version().and_then(RawJson::string_value).is_none() {
+        return Err(bad(format!("`_meta` needs `{}`, a string", meta::PROTOCOL_VERSION)));
+    }
+    let capabilities = meta.get(meta::CLIENT_CAPABILITIES);
+    let capabilities = capabilities.and_then(|raw| ClientCapabilities::read(raw, Version::NEWEST));
+    let Some(capabilities) = capabilities else {
+        return Err(bad(format!("`_meta` needs `{}`, an object", meta::CLIENT_CAPABILITIES)));
+    };
+    let log_level = match meta.get(meta::LOG_LEVEL) {
+        None => None,
+        Some(raw) => match raw.string_value().and_then(|text| LogLevel::parse(&text)) {
+            Some(level) => Some(level),
+            None => return Err(Refusal::handler(Code::INVALID_PARAMS, "unknown log level in `_meta`")),
+        },
+    };
+    Ok(ModernEnvelope { capabilities, log_level, meta })
+}

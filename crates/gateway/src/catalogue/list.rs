@@ -1,0 +1,242 @@
+//! One list as a server gave it, indexed by name, and its ready forms: the bytes that callers of one revision and view get.
+
+use arc_swap::ArcSwap;
+use foldhash::HashMap;
+use portreeve_mcp::{
+    Era, Method, RawJson, Version,
+    annotation::{self, Annotation},
+    json,
+    meta::SERVER_INFO,
+    payload,
+    service::Description,
+};
+use portreeve_model::ServerName;
+use portreeve_policy::{Kind, ViewKey};
+use sha2::{Digest, Sha256};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long a list is good when its server says nothing (decision D10).
+const LEGACY_TTL: Duration = Duration::from_secs(60);
+/// How long a list is good at most, whatever its server says.
+const MAX_TTL: Duration = Duration::from_secs(60 * 60);
+/// How many ready forms one list keeps; more views than this are made anew each time.
+const MAX_FORMS: usize = 64;
+
+/// The four lists of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListKind {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl ListKind {
+    pub(crate) const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    pub(crate) fn from_method(method: &Method) -> Option<Self> {
+        match method {
+            Method::ToolsList => Some(Self::Tools),
+            Method::PromptsList => Some(Self::Prompts),
+            Method::ResourcesList => Some(Self::Resources),
+            Method::ResourceTemplatesList => Some(Self::Templates),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::Tools => Method::ToolsList,
+            Self::Prompts => Method::PromptsList,
+            Self::Resources => Method::ResourcesList,
+            Self::Templates => Method::ResourceTemplatesList,
+        }
+    }
+
+    /// The member of the result that holds the items, the member that names one, and the kind for policy.
+    fn shape(self) -> (&'static str, &'static str, Kind) {
+        match self {
+            Self::Tools => ("tools", "name", Kind::Tool),
+            Self::Prompts => ("prompts", "name", Kind::Prompt),
+            Self::Resources => ("resources", "uri", Kind::Resource),
+            Self::Templates => ("resourceTemplates", "uriTemplate", Kind::ResourceTemplate),
+        }
+    }
+}
+
+/// One tool, prompt, resource or template.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) name: Arc<str>,
+    pub(crate) raw: RawJson,
+    /// The arguments that are mirrored into headers (tools only).
+    pub(crate) annotations: Vec<Annotation>,
+}
+
+/// Which ready form: the caller's revision and what it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FormKey {
+    pub(crate) version: Version,
+    pub(crate) view: ViewKey,
+}
+
+/// One list.
+pub(crate) struct List {
+    kind: ListKind,
+    pub(crate) era: Option<Era>,
+    pub(crate) version: Version,
+    pub(crate) digest: [u8; 32],
+    items: Vec<Item>,
+    index: HashMap<Arc<str>, usize>,
+    server_info: Option<RawJson>,
+    fetched: Mutex<Instant>,
+    ttl: Option<Duration>,
+    public: bool,
+    forms: ArcSwap<Vec<(FormKey, RawJson)>>,
+}
+
+impl List {
+    pub(crate) fn new(kind: ListKind, description: &Description) -> Self {
+        Self {
+            kind,
+            era: description.era,
+            version: description.version,
+            digest: [0; 32],
+            items: Vec::new(),
+            index: HashMap::default(),
+            server_info: description.server_info.clone(),
+            fetched: Mutex::new(Instant::now()),
+            ttl: None,
+            public: true,
+            forms: ArcSwap::default(),
+        }
+    }
+
+    /// Adds one page. A malformed item is skipped and said, it does not poison the list.
+    pub(crate) fn add_page(&mut self, page: &RawJson, server: &ServerName) {
+        let (member, key, _) = self.kind.shape();
+        for raw in page.get(member).and_then(|items| items.elements()).unwrap_or_default() {
+            let Some(name) = raw.get(key).and_then(|name| name.string_value()) else {
+                tracing::warn!(%server, list = member, "an item without `{key}` is left out");
+                continue;
+            };
+            let annotations = match self.annotations(&raw) {
+                Ok(annotations) => annotations,
+                Err(fault) => {
+                    tracing::warn!(%server, tool = %name, "the tool is left out: {fault}");
+                    continue;
+                }
+            };
+            let name: Arc<str> = name.as_str().into();
+            if self.index.contains_key(&name) {
+                tracing::warn!(%server, list = member, %name, "the same name again is left out");
+                continue;
+            }
+            self.index.insert(name.clone(), self.items.len());
+            self.items.push(Item { name, raw, annotations });
+        }
+        let ttl =
+            page.get("ttlMs").and_then(|ttl| ttl.read::<i64>()).map(|ms| u64::try_from(ms).unwrap_or(0));
+        if let Some(ttl) = ttl.map(Duration::from_millis) {
+            self.ttl = Some(self.ttl.map_or(ttl, |known| known.min(ttl)).min(MAX_TTL));
+        }
+        self.public &= page.get("cacheScope").is_some_and(|scope| scope.as_bytes() == b"\"public\"");
+    }
+
+    fn annotations(&self, tool: &RawJson) -> Result<Vec<Annotation>, annotation::AnnotationFault> {
+        match (self.kind, tool.get("inputSchema")) {
+            (ListKind::Tools, Some(schema)) => annotation::read(&schema),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The finished list, with its digest.
+    pub(crate) fn sealed(mut self) -> Self {
+        let mut hash = Sha256::new();
+        hash.update([self.kind as u8, u8::from(self.public), u8::from(self.era == Some(Era::Modern))]);
+        hash.update(self.ttl.map_or(u64::MAX, |ttl| ttl.as_secs()).to_le_bytes());
+        hash.update(self.server_info.as_ref().map_or(&b""[..], RawJson::as_bytes));
+        for item in &self.items {
+            hash.update((item.raw.as_bytes().len() as u64).to_le_bytes());
+            hash.update(item.raw.as_bytes());
+        }
+        self.digest = hash.finalize().into();
+        self
+    }
+
+    pub(crate) fn fetched(&self) -> Instant {
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same list was seen again.
+    pub(crate) fn renew(&self, at: Instant) {
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// Whether it has not aged out.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fetched().elapsed() < self.ttl.unwrap_or(LEGACY_TTL)
+    }
+
+    /// One item by its name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Item> {
+        self.index.get(name).map(|at| &self.items[*at])
+    }
+
+    /// The result for callers of this form; made once, then ready bytes.
+    pub(crate) fn ready(&self, key: FormKey, sees: &dyn Fn(Kind, &str) -> bool) -> RawJson {
+        if let Some((_, form)) = self.forms.load().iter().find(|(known, _)| *known == key) {
+            return form.clone();
+        }
+        let form = self.form(key, sees);
+        self.forms.rcu(|forms| {
+            let mut forms = Vec::clone(forms);
+            if forms.len() < MAX_FORMS && !forms.iter().any(|(known, _)| *known == key) {
+                forms.push((key, form.clone()));
+            }
+            forms
+        });
+        form
+    }
+
+    fn form(&self, key: FormKey, sees: &dyn Fn(Kind, &str) -> bool) -> RawJson {
+        let (member, _, kind) = self.kind.shape();
+        let modern = key.version.era() == Era::Modern;
+        let era = self.era.unwrap_or(key.version.era());
+        let mut items = Vec::from(*b"[");
+        for item in self.items.iter().filter(|item| key.view == ViewKey::Everything || sees(kind, &item.name))
+        {
+            if items.len() > 1 {
+                items.push(b',');
+            }
+            match self.kind {
+                ListKind::Tools => {
+                    items.extend_from_slice(payload::tool_for_client(&item.raw, key.version, era).as_bytes());
+                }
+                _ => items.extend_from_slice(item.raw.as_bytes()),
+            }
+        }
+        items.push(b']');
+        let mut out = Vec::with_capacity(items.len() + 256);
+        out.push(b'{');
+        if modern {
+            json::write_member(&mut out, "resultType", b"\"complete\"");
+        }
+        json::write_member(&mut out, member, &items);
+        if modern {
+            let ttl = u64::try_from(self.ttl.unwrap_or_default().as_millis()).unwrap_or(0);
+            json::write_member(&mut out, "ttlMs", ttl.to_string().as_bytes());
+            let public = self.public && key.view == ViewKey::Everything;
+            json::write_member(&mut out, "cacheScope", if public { b"\"public\"" } else { b"\"private\"" });
+            if let Some(info) = &self.server_info {
+                let meta = RawJson::EMPTY_OBJECT.with(&[], &[(SERVER_INFO, info)]);
+                json::write_member(&mut out, "_meta", meta.as_bytes());
+            }
+        }
+        out.push(b'}');
+        RawJson::built(out)
+    }
+}

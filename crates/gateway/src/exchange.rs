@@ -1,0 +1,481 @@
+//! One call under way, as one movable value: whoever polls it drives it, no task of its own. It says what goes to the
+//! client until its last item. When the client goes away, its drop guard does what the era wants: a modern client's stream
+//! *is* the request, so its end cancels (spec: streamable-http); a legacy client's disconnect is not a cancel, so an owned
+//! task finishes the call.
+
+use crate::{
+    Gateway, bridge,
+    bridge::{Collect, Gather, OpenAsk},
+    collect, error,
+    record::{End, Record},
+    server::Server,
+    session::{CancelFlag, Session},
+};
+use futures_core::Stream;
+use futures_util::StreamExt;
+use portreeve_mcp::{
+    Ctx, Era, Event, Id, Leg, Method, Outcome, RawJson, Request, RpcError, Version, frame, json, payload,
+    service::{AskKind, Failure, FailureKind, Final, Notification, RawStream},
+};
+use portreeve_model::Principal;
+use portreeve_policy::Target;
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::time::Sleep;
+
+/// The largest result that is looked into for `isError`; larger ones are not errors in practice.
+const PEEK: usize = 64 << 10;
+
+/// What goes to the client.
+pub enum Out {
+    /// A message on the call's stream: a notification, or (legacy) a request to the client.
+    Message(Vec<u8>),
+    /// The answer; nothing follows.
+    Last(Last),
+    /// The call ended without an answer, because its client cancelled it.
+    Gone,
+}
+
+/// The answer.
+pub enum Last {
+    /// A whole one.
+    Outcome(Outcome),
+    /// A large result, as a stream of the bytes of the result value.
+    Large {
+        /// The bytes.
+        stream: RawStream,
+        /// To be put after the first `{`.
+        splice: &'static [u8],
+    },
+}
+
+/// The client's side of a call.
+pub(crate) enum Client {
+    Modern,
+    Legacy { session: Arc<Session>, cancel: Arc<CancelFlag> },
+}
+
+/// Where a call stands.
+pub(crate) enum Stage {
+    /// The server speaks.
+    Leg,
+    /// A legacy server has asked a modern client's call; siblings of the question may follow.
+    Gathering(Gather),
+    /// A modern server has asked; a legacy client's answers come in.
+    Collecting(Collect),
+    /// A modern server wants the request again, without an answer from anyone.
+    Pacing(Pin<Box<Sleep>>, Request),
+    /// Ended.
+    Done,
+}
+
+/// Everything about one call.
+pub(crate) struct Inner {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) server: Arc<Server>,
+    pub(crate) principal: Principal,
+    pub(crate) client: Client,
+    pub(crate) id: Id,
+    pub(crate) progress_token: Option<RawJson>,
+    pub(crate) record: Record,
+    pub(crate) request: Request,
+    pub(crate) target: Target,
+    pub(crate) ctx: Ctx,
+    /// The revision that the server speaks; of one that is native in both eras, the caller's.
+    pub(crate) server_version: Version,
+    pub(crate) leg: Option<Leg>,
+    pub(crate) stage: Stage,
+    /// Questions that are open towards a legacy client, or that a parked call waits for.
+    pub(crate) asks: Vec<OpenAsk>,
+    /// When unanswered questions are given up.
+    pub(crate) ask_deadline: Option<Pin<Box<Sleep>>>,
+    pub(crate) outbox: VecDeque<Vec<u8>>,
+    pub(crate) last_progress: f64,
+    /// This call's entry in the parking lot, once it was parked.
+    pub(crate) parked_as: Option<u64>,
+    /// Nobody reads any more: questions are not asked.
+    pub(crate) detached: bool,
+}
+
+/// One call under way.
+pub struct Exchange {
+    inner: Option<Box<Inner>>,
+}
+
+impl Exchange {
+    pub(crate) fn new(inner: Box<Inner>) -> Self {
+        Self { inner: Some(inner) }
+    }
+
+    /// The answer alone; what the server asks meanwhile is declined.
+    pub(crate) async fn into_outcome(mut self) -> Option<Outcome> {
+        if let Some(inner) = &mut self.inner {
+            inner.detach();
+        }
+        loop {
+            match self.next().await? {
+                Out::Message(_) => {}
+                Out::Gone => return None,
+                Out::Last(Last::Outcome(outcome)) => return Some(outcome),
+                Out::Last(Last::Large { stream, .. }) => {
+                    let whole = collect::whole(Final::Large(stream)).await;
+                    return Some(whole.unwrap_or_else(|failure| Outcome::Error(error::of_failure(&failure))));
+                }
+            }
+        }
+    }
+
+    /// The revision that the client speaks.
+    pub fn version(&self) -> Version {
+        self.inner.as_ref().map_or(Version::NEWEST, |inner| inner.ctx.version)
+    }
+}
+
+impl Stream for Exchange {
+    type Item = Out;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Out>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let step = ready!(inner.poll_step(cx));
+        let out = match step {
+            Step::Message(message) => return Poll::Ready(Some(Out::Message(message))),
+            Step::Last(last) => Out::Last(last),
+            Step::Gone => Out::Gone,
+            Step::Park => {
+                let Some(inner) = self.inner.take() else { return Poll::Ready(None) };
+                Out::Last(Last::Outcome(bridge::park(inner)))
+            }
+        };
+        self.inner = None;
+        Poll::Ready(Some(out))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(mut inner) = self.inner.take() else { return };
+        if matches!(inner.stage, Stage::Done) {
+            return;
+        }
+        let gateway = inner.gateway.clone();
+        let finish = match &inner.client {
+            Client::Legacy { cancel, .. } => !cancel.is_raised(),
+            Client::Modern => inner.parked_as.is_some_and(|call| gateway.parking.is_awaited(call)),
+        };
+        if finish && !gateway.shutdown.is_cancelled() {
+            inner.detach();
+            gateway.tracker.spawn(finish_unread(inner));
+        } else {
+            inner.end_cancelled();
+        }
+    }
+}
+
+/// Drives a call to its end although nobody reads it.
+async fn finish_unread(mut inner: Box<Inner>) {
+    let shutdown = inner.gateway.shutdown.clone();
+    let steps = std::future::poll_fn(|cx| {
+        loop {
+            match ready!(inner.poll_step(cx)) {
+                Step::Message(_) => {}
+                Step::Last(_) | Step::Gone | Step::Park => return Poll::Ready(()),
+            }
+        }
+    });
+    tokio::select! {
+        () = steps => {}
+        () = shutdown.cancelled() => {}
+    }
+    inner.end_cancelled();
+}
+
+/// What one step of a call brings.
+pub(crate) enum Step {
+    Message(Vec<u8>),
+    Last(Last),
+    Gone,
+    Park,
+}
+
+impl Inner {
+    pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            if let Some(message) = self.outbox.pop_front() {
+                return Poll::Ready(Step::Message(message));
+            }
+            if self.poll_cancelled(cx) {
+                self.end_cancelled();
+                return Poll::Ready(Step::Gone);
+            }
+            bridge::poll_asks(self, cx);
+            self.poll_ask_deadline(cx);
+            if !self.outbox.is_empty() {
+                continue;
+            }
+            match &mut self.stage {
+                Stage::Done => return Poll::Ready(Step::Gone),
+                Stage::Pacing(sleep, _) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    let Stage::Pacing(_, request) = std::mem::replace(&mut self.stage, Stage::Leg) else {
+                        continue;
+                    };
+                    if let Some(step) = self.open_again(request) {
+                        return Poll::Ready(step);
+                    }
+                }
+                Stage::Collecting(collect) => {
+                    ready!(collect.poll(cx));
+                    if let Some(step) = bridge::answers_complete(self) {
+                        return Poll::Ready(step);
+                    }
+                }
+                Stage::Gathering(_) => {
+                    if let Some(step) = ready!(self.poll_gathering(cx)) {
+                        return Poll::Ready(step);
+                    }
+                }
+                Stage::Leg => {
+                    let event = ready!(self.poll_leg(cx));
+                    if let Some(step) = self.on_event(event) {
+                        return Poll::Ready(step);
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_cancelled(&self, cx: &mut Context<'_>) -> bool {
+        let Client::Legacy { cancel, .. } = &self.client else { return false };
+        cancel.waker.register(cx.waker());
+        cancel.is_raised()
+    }
+
+    fn poll_ask_deadline(&mut self, cx: &mut Context<'_>) {
+        if let Some(sleep) = &mut self.ask_deadline
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            self.ask_deadline = None;
+            bridge::give_up_asks(self);
+        }
+    }
+
+    fn poll_leg(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let ended =
+            || Event::failed(FailureKind::OutcomeUnknown, "the server's side ended without an answer");
+        match &mut self.leg {
+            Some(leg) => leg.poll_next_unpin(cx).map(|event| event.unwrap_or_else(ended)),
+            None => Poll::Ready(ended()),
+        }
+    }
+
+    fn poll_gathering(&mut self, cx: &mut Context<'_>) -> Poll<Option<Step>> {
+        if let Poll::Ready(event) = self.poll_leg(cx) {
+            return Poll::Ready(self.on_event(event));
+        }
+        let Stage::Gathering(gather) = &mut self.stage else { return Poll::Ready(None) };
+        ready!(gather.poll_over(cx));
+        Poll::Ready(Some(Step::Park))
+    }
+
+    fn on_event(&mut self, event: Event) -> Option<Step> {
+        match event {
+            Event::Notification(notification) => self.on_notification(notification).map(Step::Message),
+            Event::Ask(ask) => {
+                bridge::on_ask(self, ask);
+                None
+            }
+            Event::AskWithdrawn(key) => {
+                bridge::on_withdrawn(self, key);
+                None
+            }
+            Event::InputRequired(input) => bridge::on_input_required(self, input),
+            Event::Final(end) => Some(Step::Last(self.on_final(end))),
+        }
+    }
+
+    /// Notifications of the call: progress under the caller's token and only forwards, log messages at the wanted level.
+    fn on_notification(&mut self, notification: Notification) -> Option<Vec<u8>> {
+        let Notification { method, params } = notification;
+        match method {
+            Method::Progress => {
+                let params = params?;
+                let token = self.progress_token.as_ref()?;
+                let progress = params.get("progress").and_then(|raw| raw.read::<f64>())?;
+                if progress <= self.last_progress {
+                    return None;
+                }
+                self.last_progress = progress;
+                let params = params.with(&[], &[("progressToken", token)]);
+                Some(frame::encode_notification(method.as_str(), Some(&params)))
+            }
+            Method::LogMessage => {
+                let params = params?;
+                bridge::wants_log(self, &params)
+                    .then(|| frame::encode_notification(method.as_str(), Some(&params)))
+            }
+            Method::ToolsChanged
+            | Method::PromptsChanged
+            | Method::ResourcesChanged
+            | Method::ResourceUpdated => {
+                let notice = crate::listen::notice_of(&method, params.as_ref())?;
+                self.server.catalogue.invalidate(&self.ctx.isolation, &notice);
+                None
+            }
+            other => matches!(self.client, Client::Legacy { .. })
+                .then(|| frame::encode_notification(other.as_str(), params.as_ref())),
+        }
+    }
+
+    fn on_final(&mut self, end: Final) -> Last {
+        match end {
+            Final::Whole(Outcome::Result(result)) => {
+                let result = payload::result_for_client(
+                    &self.request.method,
+                    &result,
+                    self.ctx.version,
+                    self.server_version.era(),
+                );
+                self.record.bytes_out = result.as_bytes().len();
+                let failed = self.request.method == Method::ToolsCall && is_error(&result);
+                self.end_with(if failed { End::ToolError } else { End::Ok }, Outcome::Result(result))
+            }
+            Final::Whole(Outcome::Error(error)) => {
+                let error = payload::error_for_client(
+                    &error,
+                    &self.request.method,
+                    &self.request.params,
+                    self.ctx.version,
+                    self.server_version.era(),
+                );
+                self.end_with(End::Error(error.code.0), Outcome::Error(error))
+            }
+            Final::Large(stream) => {
+                let modern = self.ctx.version.era() == Era::Modern;
+                let splice: &[u8] = if modern && self.server_version.era() == Era::Legacy {
+                    b"\"resultType\":\"complete\","
+                } else {
+                    b""
+                };
+                self.end(End::Ok);
+                Last::Large { stream, splice }
+            }
+            Final::Failed(failure) => self.end_failed(&failure),
+        }
+    }
+
+    pub(crate) fn end_failed(&mut self, failure: &Failure) -> Last {
+        let error = error::of_failure(failure);
+        tracing::warn!(request = %self.record.request, server = %self.server.name(), kind = ?failure.kind, "{}", failure.detail);
+        self.end_with(End::Failed(error.code.0), Outcome::Error(error))
+    }
+
+    pub(crate) fn end_error(&mut self, error: RpcError) -> Last {
+        self.end_with(End::Error(error.code.0), Outcome::Error(error))
+    }
+
+    /// Ends the call with this answer, also for whoever retried the same round.
+    pub(crate) fn end_with(&mut self, end: End, outcome: Outcome) -> Last {
+        if let Some(call) = self.parked_as.take() {
+            self.gateway.parking.settle(call, &outcome);
+        }
+        self.end(end);
+        Last::Outcome(outcome)
+    }
+
+    fn end_cancelled(&mut self) {
+        if let Some(call) = self.parked_as.take() {
+            self.gateway.parking.forget(call);
+        }
+        self.end(End::Cancelled);
+    }
+
+    fn end(&mut self, end: End) {
+        if matches!(self.stage, Stage::Done) {
+            return;
+        }
+        self.stage = Stage::Done;
+        self.leg = None;
+        bridge::withdraw_asks(self);
+        if let Client::Legacy { session, cancel } = &self.client {
+            session.finish(&self.id, cancel);
+        }
+        self.record.end = end;
+        self.gateway.recorder.record(&self.record);
+    }
+
+    /// Says in the record that the caller was asked; the call itself goes on in its next request.
+    pub(crate) fn record_round(&mut self) {
+        self.record.end = End::InputRequired;
+        self.record.rounds += 1;
+        self.gateway.recorder.record(&self.record);
+    }
+
+    /// Nobody reads any more: what the server asks from now on is declined.
+    fn detach(&mut self) {
+        self.detached = true;
+        bridge::give_up_asks(self);
+    }
+
+    /// Sends the request once more, as another round. It is decided anew: rules may have changed meanwhile.
+    pub(crate) fn open_again(&mut self, request: Request) -> Option<Step> {
+        match self.gateway.decide(&self.principal, self.target.clone()) {
+            Ok((proof, _)) => {
+                self.leg = Some(crate::server::forward(proof, &self.server, self.ctx.clone(), request));
+                self.stage = Stage::Leg;
+                None
+            }
+            Err(_) => Some(Step::Last(self.end_error(error::unknown_tool(&self.target.name)))),
+        }
+    }
+
+    /// Answers a parked call's questions with refusals and lets the server finish for a moment: time is over.
+    pub(crate) async fn expire(mut self: Box<Self>, grace: std::time::Duration) {
+        bridge::give_up_asks(&mut self);
+        if let Some(leg) = self.leg.take() {
+            // Whatever the server makes of it has no reader; the leg's drop cancels what is left.
+            let _ = tokio::time::timeout(grace, collect::collect(leg)).await;
+        }
+        self.end_cancelled();
+    }
+
+    /// Whether the caller offered to answer this kind of question on this request.
+    pub(crate) fn can_ask(&self, kind: AskKind, params: Option<&RawJson>) -> bool {
+        let flags = self.ctx.capabilities.flags();
+        match kind {
+            AskKind::Elicit => {
+                let mode = params.and_then(|params| params.get("mode"));
+                if mode.is_some_and(|mode| mode.as_bytes() == b"\"url\"") {
+                    flags.elicitation_url
+                } else {
+                    flags.elicitation_form
+                }
+            }
+            AskKind::Sample => {
+                flags.sampling
+                    && (flags.sampling_tools || params.is_none_or(|params| params.get("tools").is_none()))
+            }
+            AskKind::Roots => flags.roots,
+        }
+    }
+}
+
+fn is_error(result: &RawJson) -> bool {
+    result.as_bytes().len() <= PEEK && result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true")
+}
+
+/// A tool result that tells a model what went wrong.
+pub(crate) fn tool_failure(text: &str, version: Version) -> Outcome {
+    let mut out = Vec::from(*b"{\"content\":[{\"type\":\"text\",\"text\":");
+    json::write_string(&mut out, text);
+    out.extend_from_slice(b"}],\"isError\":true");
+    if version.era() == Era::Modern {
+        out.extend_from_slice(b",\"resultType\":\"complete\"");
+    }
+    out.push(b'}');
+    Outcome::Result(RawJson::built(out))
+}

@@ -1,0 +1,164 @@
+//! The configured servers, and the one place that sends anything to one: [`forward`] takes an [`Authorized`] by value,
+//! which only `policy` makes. The services themselves are private to this file.
+
+use crate::catalogue::Catalogue;
+use portreeve_mcp::{
+    Ctx, Era, Leg, RawJson, Request, Service,
+    service::{Description, Failure, Notification, Watch, WatchFilter},
+};
+use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
+use portreeve_policy::{Authorized, SystemReason, Target};
+use std::sync::{Arc, LazyLock};
+
+static SHARED: LazyLock<IsolationKey> = LazyLock::new(|| IsolationKey::new("shared"));
+
+/// Which calls may share an upstream session (decision D11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// All.
+    Shared,
+    /// Those of one principal.
+    Principal,
+    /// Those of one client session; requests without one count as their principal's.
+    Session,
+}
+
+/// What of a client's abilities a server is told of (decision D5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "three switches of the configuration and nothing else")]
+pub struct Offer {
+    /// Elicitation.
+    pub elicitation: bool,
+    /// Sampling.
+    pub sampling: bool,
+    /// Roots.
+    pub roots: bool,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self { elicitation: true, sampling: true, roots: true }
+    }
+}
+
+/// How to make a [`Server`].
+pub struct ServerSetup {
+    /// Its name.
+    pub name: ServerName,
+    /// What carries it.
+    pub service: Arc<dyn Service>,
+    /// Who shares its sessions.
+    pub isolation: Isolation,
+    /// What it may ask.
+    pub offer: Offer,
+    /// Roots answered from the configuration, as a `ListRootsResult`.
+    pub roots: Option<RawJson>,
+    /// What to present to it.
+    pub credential: Option<UpstreamCredential>,
+    /// Which eras the door to it serves.
+    pub eras: Eras,
+}
+
+/// Which eras a door serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Eras {
+    /// Both.
+    #[default]
+    Both,
+    /// Only one.
+    Only(Era),
+}
+
+impl Eras {
+    /// Whether this era is served.
+    pub fn serves(self, era: Era) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Only(only) => only == era,
+        }
+    }
+}
+
+/// One configured server.
+pub struct Server {
+    name: ServerName,
+    service: Arc<dyn Service>,
+    isolation: Isolation,
+    pub(crate) offer: Offer,
+    pub(crate) roots: Option<RawJson>,
+    credential: Option<UpstreamCredential>,
+    pub(crate) eras: Eras,
+    pub(crate) catalogue: Catalogue,
+}
+
+impl Server {
+    pub(crate) fn new(setup: ServerSetup) -> Arc<Self> {
+        Arc::new(Self {
+            name: setup.name,
+            service: setup.service,
+            isolation: setup.isolation,
+            offer: setup.offer,
+            roots: setup.roots,
+            credential: setup.credential,
+            eras: setup.eras,
+            catalogue: Catalogue::default(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    /// Which eras its door serves.
+    pub fn eras(&self) -> Eras {
+        self.eras
+    }
+
+    pub(crate) fn credential(&self) -> Option<UpstreamCredential> {
+        self.credential.clone()
+    }
+
+    /// Whose sessions and private lists a request may share.
+    pub(crate) fn isolation_key(&self, principal: &Principal, session: Option<&str>) -> IsolationKey {
+        match (self.isolation, session) {
+            (Isolation::Shared, _) => SHARED.clone(),
+            (Isolation::Session, Some(session)) => {
+                IsolationKey::new(&format!("{}#{session}", principal.id()))
+            }
+            (Isolation::Principal | Isolation::Session, _) => IsolationKey::from(principal.id()),
+        }
+    }
+
+    pub(crate) fn system_ctx(&self, isolation: IsolationKey) -> Ctx {
+        Ctx::system(isolation, self.credential())
+    }
+
+    pub(crate) async fn describe(&self, isolation: IsolationKey) -> Result<Arc<Description>, Failure> {
+        self.service.describe(self.system_ctx(isolation)).await
+    }
+
+    pub(crate) async fn notify(&self, ctx: Ctx, notification: Notification) {
+        self.service.notify(ctx, notification).await;
+    }
+
+    pub(crate) fn watch(&self, isolation: IsolationKey, filter: WatchFilter) -> Watch {
+        let proof = Authorized::system(SystemReason::Watch, self.name.clone());
+        debug_assert!(proof.permits("subscriptions/listen"));
+        self.service.watch(self.system_ctx(isolation), filter)
+    }
+}
+
+/// Sends a request to the server that it was authorised for. The only way there.
+pub(crate) fn forward(proof: Authorized<Target>, server: &Server, ctx: Ctx, request: Request) -> Leg {
+    if proof.target().server != server.name || !proof.permits(request.method.as_str()) {
+        // Unreachable by construction; if it ever is not, nothing leaves.
+        return portreeve_mcp::service::generate(|_| async {
+            portreeve_mcp::Event::failed(
+                portreeve_mcp::service::FailureKind::Protocol,
+                "authorised for something else",
+            )
+        });
+    }
+    server.service.open(ctx, request)
+}

@@ -1,0 +1,375 @@
+//! Sessions of legacy clients (reference: mcp.md 4.0 S1, 4.7; decisions D15, D16). What is fixed is sealed into the id;
+//! what lives (open questions, calls in flight, streams) belongs to the replica that made it. A session id is a name,
+//! never a credential: every request is authenticated on its own, and a foreign id looks like an unknown one.
+
+use crate::{Gateway, server::Server, state::SessionState};
+use foldhash::{HashMap, HashMapExt};
+use futures_channel::oneshot;
+use futures_util::task::AtomicWaker;
+use portreeve_mcp::{
+    ClientCapabilities, Id, LogLevel, Outcome, RawJson, Text, Version,
+    json::{self, Kind},
+};
+use portreeve_model::{IsolationKey, Principal};
+use std::{
+    hash::BuildHasher,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a session id is good.
+const SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long live state is kept without use; after that the session is re-created from its id when it comes back.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+/// A sealed id may have this many bytes (decision D15); capabilities that do not fit are cut to the known ones.
+const MAX_ID: usize = 1024;
+/// How many bytes of raw capabilities and client information go into an id.
+const MAX_CLAIMS: usize = 400;
+/// Client name and version are cut to this.
+const MAX_LABEL: usize = 64;
+const SHARDS: usize = 16;
+
+/// Raised when a client no longer wants a call.
+#[derive(Default)]
+pub(crate) struct CancelFlag {
+    raised: AtomicBool,
+    pub(crate) waker: AtomicWaker,
+}
+
+impl CancelFlag {
+    pub(crate) fn raise(&self) {
+        self.raised.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+}
+
+/// One legacy session.
+pub struct Session {
+    id: Box<str>,
+    pub(crate) principal: Principal,
+    pub(crate) server: Arc<Server>,
+    pub(crate) version: Version,
+    pub(crate) capabilities: ClientCapabilities,
+    pub(crate) client_info: Option<RawJson>,
+    pub(crate) isolation: IsolationKey,
+    log_level: AtomicU8,
+    /// Questions that are open towards the client, and who waits for each answer.
+    pending: Mutex<HashMap<u64, oneshot::Sender<Outcome>>>,
+    in_flight: Mutex<HashMap<Id, Arc<CancelFlag>>>,
+    subscriptions: tokio::sync::watch::Sender<Arc<[Text]>>,
+    stream: Mutex<Option<CancellationToken>>,
+    used: AtomicU64,
+    ended: CancellationToken,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// The id that the client carries.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The revision agreed with the client.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whose session it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Which server its endpoint leads to.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// Cancelled when the session ends: streams close.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// The level that the client set, if it did.
+    pub(crate) fn log_level(&self) -> Option<LogLevel> {
+        const LEVELS: [&str; 8] =
+            ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+        let set = usize::from(self.log_level.load(Ordering::Relaxed));
+        LEVELS.get(set.wrapping_sub(1)).and_then(|text| LogLevel::parse(text))
+    }
+
+    pub(crate) fn set_log_level(&self, level: LogLevel) {
+        self.log_level.store(level as u8 + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin(&self, id: &Id) -> Arc<CancelFlag> {
+        let flag = Arc::new(CancelFlag::default());
+        lock(&self.in_flight).insert(id.clone(), flag.clone());
+        flag
+    }
+
+    pub(crate) fn finish(&self, id: &Id, flag: &Arc<CancelFlag>) {
+        let mut in_flight = lock(&self.in_flight);
+        if in_flight.get(id).is_some_and(|known| Arc::ptr_eq(known, flag)) {
+            in_flight.remove(id);
+        }
+    }
+
+    /// The client no longer wants that request; unknown and finished ones are ignored (check 67).
+    pub fn cancel(&self, id: &Id) {
+        if let Some(flag) = lock(&self.in_flight).get(id) {
+            flag.raise();
+        }
+    }
+
+    /// Opens a question under this number; its answer arrives at the receiver.
+    pub(crate) fn ask(&self, number: u64) -> oneshot::Receiver<Outcome> {
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.pending).insert(number, sender);
+        receiver
+    }
+
+    /// Closes a question; whether it was still open.
+    pub(crate) fn withdraw(&self, number: u64) -> bool {
+        lock(&self.pending).remove(&number).is_some()
+    }
+
+    pub(crate) fn subscribed(&self) -> tokio::sync::watch::Receiver<Arc<[Text]>> {
+        self.subscriptions.subscribe()
+    }
+
+    pub(crate) fn subscribe(&self, uri: &Text) {
+        self.subscriptions.send_modify(|uris| {
+            if !uris.contains(uri) {
+                *uris = uris.iter().cloned().chain([uri.clone()]).collect();
+            }
+        });
+    }
+
+    pub(crate) fn unsubscribe(&self, uri: &Text) {
+        self.subscriptions
+            .send_modify(|uris| *uris = uris.iter().filter(|known| *known != uri).cloned().collect());
+    }
+
+    /// Takes over the session's one stream for unrelated messages; an older one closes.
+    pub(crate) fn take_stream(&self) -> CancellationToken {
+        let token = self.ended.child_token();
+        if let Some(older) = lock(&self.stream).replace(token.clone()) {
+            older.cancel();
+        }
+        token
+    }
+
+    fn end(&self) {
+        self.ended.cancel();
+        lock(&self.pending).clear();
+        for flag in lock(&self.in_flight).values() {
+            flag.raise();
+        }
+    }
+
+    fn is_idle(&self, now: u64) -> bool {
+        self.used.load(Ordering::Relaxed) + u64::try_from(IDLE.as_millis()).unwrap_or(u64::MAX) < now
+            && lock(&self.in_flight).is_empty()
+            && lock(&self.stream).as_ref().is_none_or(CancellationToken::is_cancelled)
+    }
+}
+
+/// The live sessions of this replica.
+pub(crate) struct Sessions {
+    shards: [Mutex<HashMap<Box<str>, Arc<Session>>>; SHARDS],
+    hasher: foldhash::fast::RandomState,
+    /// Ids whose sessions were ended by their clients, until they would have expired.
+    revoked: Mutex<HashMap<Box<str>, u64>>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
+            hasher: foldhash::fast::RandomState::default(),
+            revoked: Mutex::default(),
+        }
+    }
+}
+
+impl Sessions {
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the shard")]
+    fn shard(&self, id: &str) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {
+        lock(&self.shards[self.hasher.hash_one(id) as usize % SHARDS])
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    pub(crate) fn sweep(&self, now: u64) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, session| !session.is_idle(now));
+        }
+        lock(&self.revoked).retain(|_, until| *until > now);
+    }
+}
+
+/// What a client said in `initialize`.
+pub(crate) struct Greeting {
+    pub(crate) version: Version,
+    pub(crate) capabilities: ClientCapabilities,
+    pub(crate) client_info: Option<RawJson>,
+}
+
+impl Gateway {
+    /// Makes a session from a handshake.
+    pub(crate) fn open_new_session(
+        self: &Arc<Self>,
+        principal: &Principal,
+        server: &Arc<Server>,
+        hello: Greeting,
+    ) -> Arc<Session> {
+        let raw = hello.capabilities.raw();
+        let capabilities =
+            if raw.as_bytes().len() <= MAX_CLAIMS { raw.clone() } else { known_capabilities(&hello) };
+        let mut state = SessionState {
+            version: hello.version.as_str().to_owned(),
+            capabilities: capabilities.as_str().to_owned(),
+            client_info: hello.client_info.as_ref().map(|info| short_info(info).as_str().to_owned()),
+            owner: self.replica.as_str().to_owned(),
+            nonce: self.next_number(),
+        };
+        let mut id = self.seal_session(principal, server.name(), &state, SESSION_TTL);
+        if id.len() > MAX_ID {
+            state.client_info = None;
+            id = self.seal_session(principal, server.name(), &state, SESSION_TTL);
+        }
+        let session = self.live_session(&id, principal, server, hello);
+        self.sessions.shard(&id).insert(id.into(), session.clone());
+        session
+    }
+
+    fn live_session(
+        &self,
+        id: &str,
+        principal: &Principal,
+        server: &Arc<Server>,
+        hello: Greeting,
+    ) -> Arc<Session> {
+        Arc::new(Session {
+            id: id.into(),
+            principal: principal.clone(),
+            server: server.clone(),
+            version: hello.version,
+            capabilities: hello.capabilities,
+            client_info: hello.client_info,
+            isolation: server.isolation_key(principal, Some(id)),
+            log_level: AtomicU8::new(0),
+            pending: Mutex::default(),
+            in_flight: Mutex::default(),
+            subscriptions: tokio::sync::watch::Sender::new(Arc::from([])),
+            stream: Mutex::default(),
+            used: AtomicU64::new(self.now().0),
+            ended: self.shutdown.child_token(),
+        })
+    }
+
+    /// The session of an id, if this principal has it at this server (check 150). A session that held nothing live is
+    /// re-created from its id (decision D16).
+    pub fn session(
+        self: &Arc<Self>,
+        principal: &Principal,
+        server: &Arc<Server>,
+        id: &str,
+    ) -> Option<Arc<Session>> {
+        let known = self.sessions.shard(id).get(id).cloned();
+        if let Some(session) = known {
+            let same = session.principal == *principal && Arc::ptr_eq(&session.server, server);
+            session.used.store(self.now().0, Ordering::Relaxed);
+            return (same && !session.ended.is_cancelled()).then_some(session);
+        }
+        if lock(&self.sessions.revoked).contains_key(id) {
+            return None;
+        }
+        let state = self.open_session(principal, server.name(), id)?;
+        let version = Version::parse(&state.version)?;
+        let raw = RawJson::from_text(&state.capabilities).ok()?;
+        let capabilities = ClientCapabilities::read(&raw, version)?;
+        let client_info = state.client_info.and_then(|info| RawJson::from_text(&info).ok());
+        let session =
+            self.live_session(id, principal, server, Greeting { version, capabilities, client_info });
+        Some(self.sessions.shard(id).entry(id.into()).or_insert(session).clone())
+    }
+
+    /// Ends a session at its client's wish (check 151).
+    pub fn end_session(&self, session: &Session) {
+        session.end();
+        let until = self.now().plus(SESSION_TTL).0;
+        lock(&self.sessions.revoked).insert(session.id.clone(), until);
+        self.sessions.shard(&session.id).remove(&*session.id);
+    }
+
+    /// Takes a client's answer to a question of ours. `false`: there is no such question in this session.
+    pub fn answer(&self, session: &Session, id: Option<&Id>, outcome: Outcome) -> bool {
+        let token = id.and_then(Id::as_text);
+        let state = token.and_then(|token| self.open_ask(&session.principal, session.server.name(), &token));
+        let number = state.filter(|ask| self.owns(&ask.owner)).map(|ask| ask.key);
+        let Some(waiting) = number.and_then(|number| lock(&session.pending).remove(&number)) else {
+            return false;
+        };
+        // The call may have ended meanwhile, which is no fault of the client's.
+        let _ = waiting.send(outcome);
+        true
+    }
+}
+
+/// The capabilities that decide something, where the whole object is too large for an id.
+fn known_capabilities(hello: &Greeting) -> RawJson {
+    let flags = hello.capabilities.flags();
+    let mut out = Vec::from(*b"{");
+    if flags.elicitation_form || flags.elicitation_url {
+        let modes: &[u8] = match (flags.elicitation_form, flags.elicitation_url) {
+            (true, true) => b"{\"form\":{},\"url\":{}}",
+            (false, true) => b"{\"url\":{}}",
+            _ => b"{}",
+        };
+        json::write_member(&mut out, "elicitation", modes);
+    }
+    if flags.sampling {
+        json::write_member(
+            &mut out,
+            "sampling",
+            if flags.sampling_tools { b"{\"tools\":{}}" } else { b"{}" },
+        );
+    }
+    if flags.roots {
+        json::write_member(&mut out, "roots", b"{}");
+    }
+    out.push(b'}');
+    RawJson::built(out)
+}
+
+fn short_info(info: &RawJson) -> RawJson {
+    let part = |key: &str| {
+        let text =
+            info.get(key).filter(|raw| raw.kind() == Kind::String).and_then(|raw| raw.string_value())?;
+        let mut end = text.len().min(MAX_LABEL);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        Some(RawJson::string(&text[..end]))
+    };
+    let mut out = Vec::from(*b"{");
+    for key in ["name", "version"] {
+        json::write_member(&mut out, key, part(key).unwrap_or(RawJson::from_static("\"\"")).as_bytes());
+    }
+    out.push(b'}');
+    RawJson::built(out)
+}

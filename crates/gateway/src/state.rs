@@ -1,0 +1,166 @@
+//! What clients bring back to us, sealed (reference: mcp.md 4.0). Each is bound to principal, tenant and server by the
+//! seal, carries its expiry, and names the replica that owns what it points at, so that any replica can tell where to go.
+
+use crate::{Gateway, error};
+use portreeve_mcp::{Method, Params, RpcError};
+use portreeve_model::{Principal, ReplicaId, ServerName};
+use portreeve_seal::{Bound, Purpose};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// How long a relayed question may stay unanswered. It binds nothing on our side, so it may be long.
+const RELAY_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// A `requestState` of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RequestState {
+    /// Relay: the upstream's own state, or the fact that it had none.
+    #[serde(rename = "r")]
+    Relay {
+        #[serde(rename = "s")]
+        upstream: Option<String>,
+        #[serde(rename = "d")]
+        digest: CallDigest,
+        #[serde(rename = "n")]
+        round: u32,
+    },
+    /// Park: which call waits here, for which round.
+    #[serde(rename = "p")]
+    Parked {
+        #[serde(rename = "c")]
+        call: u64,
+        #[serde(rename = "n")]
+        round: u32,
+        #[serde(rename = "d")]
+        digest: CallDigest,
+        #[serde(rename = "o")]
+        owner: String,
+    },
+}
+
+impl RequestState {
+    pub(crate) fn digest(&self) -> &CallDigest {
+        match self {
+            Self::Relay { digest, .. } | Self::Parked { digest, .. } => digest,
+        }
+    }
+}
+
+/// Which call a state belongs to: method and salient parameters in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CallDigest(String);
+
+impl CallDigest {
+    pub(crate) fn of(method: &Method, params: &Params) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(method.as_str().as_bytes());
+        hash.update([0]);
+        hash.update(params.canonical());
+        let mut text = String::with_capacity(32);
+        for byte in &hash.finalize()[..16] {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        Self(text)
+    }
+}
+
+/// What a legacy session's id says about it (decisions D15, D16).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionState {
+    #[serde(rename = "v")]
+    pub(crate) version: String,
+    #[serde(rename = "c")]
+    pub(crate) capabilities: String,
+    #[serde(rename = "i")]
+    pub(crate) client_info: Option<String>,
+    #[serde(rename = "o")]
+    pub(crate) owner: String,
+    #[serde(rename = "n")]
+    pub(crate) nonce: u64,
+}
+
+/// The id of a request that we send to a legacy client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AskState {
+    #[serde(rename = "o")]
+    pub(crate) owner: String,
+    #[serde(rename = "k")]
+    pub(crate) key: u64,
+}
+
+fn bound<'a>(purpose: Purpose, principal: &'a Principal, server: &'a ServerName) -> Bound<'a> {
+    Bound { purpose, principal: principal.id(), tenant: principal.tenant(), server: Some(server) }
+}
+
+impl Gateway {
+    fn seal_value<T: Serialize>(&self, bound: &Bound<'_>, value: &T, ttl: Duration) -> String {
+        let payload = serde_json::to_vec(value).unwrap_or_default();
+        self.seals.seal(bound, &payload, self.now().plus(ttl))
+    }
+
+    fn open_value<T: for<'de> Deserialize<'de>>(&self, bound: &Bound<'_>, token: &str) -> Option<T> {
+        let payload = self.seals.open(bound, token, self.now()).ok()?;
+        serde_json::from_slice(&payload).ok()
+    }
+
+    pub(crate) fn seal_request_state(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        state: &RequestState,
+    ) -> String {
+        let ttl = match state {
+            RequestState::Relay { .. } => RELAY_TTL,
+            RequestState::Parked { .. } => self.park_ttl,
+        };
+        self.seal_value(&bound(Purpose::RequestState, principal, server), state, ttl)
+    }
+
+    /// Opens a `requestState`; one answer for everything that is wrong with it.
+    pub(crate) fn open_request_state(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        token: &str,
+    ) -> Result<RequestState, RpcError> {
+        self.open_value(&bound(Purpose::RequestState, principal, server), token).ok_or_else(error::bad_state)
+    }
+
+    pub(crate) fn seal_session(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        state: &SessionState,
+        ttl: Duration,
+    ) -> String {
+        self.seal_value(&bound(Purpose::Session, principal, server), state, ttl)
+    }
+
+    pub(crate) fn open_session(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        token: &str,
+    ) -> Option<SessionState> {
+        self.open_value(&bound(Purpose::Session, principal, server), token)
+    }
+
+    pub(crate) fn seal_ask(&self, principal: &Principal, server: &ServerName, key: u64) -> String {
+        let state = AskState { owner: self.replica.as_str().to_owned(), key };
+        self.seal_value(&bound(Purpose::Ask, principal, server), &state, self.park_ttl)
+    }
+
+    pub(crate) fn open_ask(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        token: &str,
+    ) -> Option<AskState> {
+        self.open_value(&bound(Purpose::Ask, principal, server), token)
+    }
+
+    pub(crate) fn owns(&self, owner: &str) -> bool {
+        self.replica == ReplicaId::new(owner)
+    }
+}
