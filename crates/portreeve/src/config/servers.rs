@@ -197,7 +197,7 @@ fn arguments(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<String> {
         // An empty argument is legitimate; many programs take one.
         match reader.any_text(&item) {
             Some(text) if text.contains('\0') => {
-                reader.problem(&item, "an argument cannot contain NUL", None)
+                reader.problem(&item, "an argument cannot contain NUL", None);
             }
             text => arguments.extend(text),
         }
@@ -220,7 +220,7 @@ fn environment(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<(String, Secret<Stri
         }
         match reader.any_text(&value) {
             Some(text) if text.contains('\0') => {
-                reader.problem(&value, "a variable cannot contain NUL", None)
+                reader.problem(&value, "a variable cannot contain NUL", None);
             }
             text => variables.extend(text.map(|text| (name.to_owned(), Secret::new(text)))),
         }
