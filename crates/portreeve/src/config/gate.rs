@@ -160,7 +160,7 @@ fn address(reader: &mut Reader<'_>, at: &At<'_>) -> Option<SocketAddr> {
 
 fn public_url(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
     let text = reader.text(at)?;
-    let uri = http_url(reader, at, &text)?;
+    let uri = http_url(reader, at, &text, &PUBLIC)?;
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         let mend = "give the scheme and host only: the gate answers at the root of a host".to_owned();
         reader.problem(at, format!("{} has a path or a query", at.shown()), Some(mend));
@@ -169,36 +169,39 @@ fn public_url(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
     Some(text.trim_end_matches('/').to_owned())
 }
 
-/// An `http` or `https` URL with a host and nothing that does not belong into one.
-pub(super) fn http_url(reader: &mut Reader<'_>, at: &At<'_>, text: &str) -> Option<Uri> {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let refused = |reader: &mut Reader<'_>, what: &str, mend: &str| {
-        reader.problem(at, format!("{} {what}", at.shown()), Some(mend.to_owned()));
-        None
-    };
-    if !matches!(scheme, "http" | "https") {
-        return refused(
-            reader,
-            "does not start with http:// or https://",
-            "MCP over the network is HTTP; for a program use `command`",
-        );
-    }
-    if rest.split(['/', '?']).next().is_some_and(|authority| authority.contains('@')) {
-        // The text itself is not shown: what stands before the `@` is a password more often than not.
-        let mend = "use `credential: {bearer: …}` or `headers`".to_owned();
-        reader.problem(at, "a URL must not carry a user name or password", Some(mend));
-        return None;
-    }
-    if text.contains('#') {
-        return refused(reader, "has a fragment", "remove the part from `#` on: it is never sent");
-    }
-    match text.parse::<Uri>() {
-        Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) && port_is_valid(&uri) => Some(uri),
-        _ => refused(reader, "is not a URL", "write it like https://host.example.com/mcp"),
-    }
+/// What a URL is for, as far as errors need it.
+pub(super) struct UrlUse {
+    pub(super) example: &'static str,
+    pub(super) login: &'static str,
 }
 
-/// `http` keeps whatever follows the colon; a port is empty of doubt only as a number.
+const PUBLIC: UrlUse =
+    UrlUse { example: "write it like https://gate.example.com", login: "remove what stands before the `@`" };
+
+/// An `http` or `https` URL with a host and nothing that does not belong into one.
+pub(super) fn http_url(reader: &mut Reader<'_>, at: &At<'_>, text: &str, usage: &UrlUse) -> Option<Uri> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (what, mend) = if authority.contains('@') {
+        // The text itself is not shown: what stands before the `@` is a password more often than not.
+        ("a URL must not carry a user name or password".to_owned(), usage.login)
+    } else if !matches!(scheme, "http" | "https") {
+        (format!("{} does not start with http:// or https://", at.shown()), usage.example)
+    } else if text.contains('#') {
+        (format!("{} has a fragment", at.shown()), "remove the part from `#` on: it is never sent")
+    } else {
+        match text.parse::<Uri>() {
+            Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) && port_is_valid(&uri) => {
+                return Some(uri);
+            }
+            _ => (format!("{} is not a URL", at.shown()), usage.example),
+        }
+    };
+    reader.problem(at, what, Some(mend.to_owned()));
+    None
+}
+
+/// `http` keeps whatever follows the colon as the port's text.
 fn port_is_valid(uri: &Uri) -> bool {
     let Some(authority) = uri.authority() else { return false };
     let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
@@ -318,7 +321,7 @@ fn calls_per_minute(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Option<u32>>
     if matches!(&at.node.data, super::yaml::Data::Scalar(scalar) if scalar.text == "unlimited") {
         return Some(None);
     }
-    let why = "to switch the limit off write `unlimited`";
+    let why = "or `unlimited`";
     let value = reader.number(at, &bounds(1, 1_000_000, why))?;
     u32::try_from(value).ok().map(Some)
 }

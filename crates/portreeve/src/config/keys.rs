@@ -59,7 +59,7 @@ fn required<'a>(
     example: &str,
 ) -> Option<At<'a>> {
     let found = table.get(key);
-    if found.is_none() {
+    if found.is_none() && !table.misspelt(key) {
         reader.problem(item, format!("`{key}` is missing"), Some(format!("write `{key}: {example}`")));
     }
     found

@@ -14,6 +14,9 @@ mod types;
 mod units;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use gate::check_exposure;
 pub use locate::{LoadError, Loaded, Source, data_directory, load, load_text};
 pub use problem::{Mark, Problem, Warning};
@@ -33,7 +36,11 @@ pub fn parse(text: &str, file: &str, lookup: &dyn Lookup) -> Result<(Config, Vec
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = yaml::parse(text).map_err(|error| {
         let (file, path) = (file.to_owned(), String::new());
-        vec![Problem { file, mark: error.mark, path, what: error.what, mend: None }]
+        let line = text.lines().nth(error.mark.line.saturating_sub(1)).unwrap_or_default();
+        let mend = line
+            .contains("${")
+            .then(|| "within `{…}` and `[…]` write references in quotes: \"${env:X}\"".to_owned());
+        vec![Problem { file, mark: error.mark, path, what: error.what, mend }]
     })?;
     let mut reader = Reader { file, source: text, lookup, problems: Vec::new(), warnings: Vec::new() };
     let config = gate::read(&mut reader, &At { node: &root, path: String::new() });

@@ -52,15 +52,20 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The candidate that a mistyped word most probably meant, or nothing where none is near enough.
+/// The candidate that a mistyped or half-remembered word most probably meant, or nothing where none is near enough.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
+        .filter_map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let distance = strsim::damerau_levenshtein(&word, &lower);
+            let part = word.len().min(lower.len()) >= 3 && (word.contains(&lower) || lower.contains(&word));
+            // Words that are near come before words that only contain each other.
+            (distance <= allowed || part).then_some(((distance > allowed, distance), candidate))
+        })
+        .min_by_key(|(rank, _)| *rank)
         .map(|(_, candidate)| candidate)
 }
 
@@ -75,7 +80,11 @@ mod tests {
             ("sharde", Some("shared")),
             ("SESSION", Some("session")),
             ("princpal", Some("principal")),
+            ("princip", Some("principal")),
+            ("per-session", Some("session")),
+            ("ess", Some("session")),
             ("none", None),
+            ("is", None),
             ("", None),
         ] {
             assert_eq!(nearest(word, words), expected, "{word:?}");

@@ -43,6 +43,8 @@ pub(super) struct Keys {
 pub(super) struct Table<'a> {
     pub(super) path: String,
     entries: Vec<&'a Entry>,
+    /// The keys that unknown ones were probably meant to be.
+    meant: Vec<&'static str>,
 }
 
 /// What a number may be, and why.
@@ -59,6 +61,11 @@ impl<'a> Table<'a> {
         Some(At { node: &entry.value, path: join(&self.path, key) })
     }
 
+    /// Whether an unknown key was taken for a misspelling of this one, so that it need not be missed as well.
+    pub(super) fn misspelt(&self, key: &str) -> bool {
+        self.meant.contains(&key)
+    }
+
     /// All keys with the places of the keys themselves, in the order of the file.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Mark, At<'a>)> + '_ {
         self.entries.iter().map(|entry| {
@@ -72,16 +79,22 @@ impl<'a> At<'a> {
         self.node.mark
     }
 
-    /// The value as it was written, for errors; references stay references.
+    /// The value as it was written, for errors; references stay references. Not for keys that may hold a secret.
     pub(super) fn shown(&self) -> String {
+        let Data::Scalar(Scalar { text, .. }) = &self.node.data else { return self.form().to_owned() };
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("`{}…`", &text[..end]),
+            None => format!("`{text}`"),
+        }
+    }
+
+    /// What the value is, without the value: where another form was expected, a secret may have come instead.
+    fn form(&self) -> &'static str {
         match &self.node.data {
-            Data::Empty => "nothing".to_owned(),
-            Data::List(_) => "a list".to_owned(),
-            Data::Map(_) => "a table".to_owned(),
-            Data::Scalar(Scalar { text, .. }) => match text.char_indices().nth(SHOWN) {
-                Some((end, _)) => format!("`{}…`", &text[..end]),
-                None => format!("`{text}`"),
-            },
+            Data::Empty => "nothing",
+            Data::Scalar(_) => "a text",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a table",
         }
     }
 }
@@ -113,13 +126,11 @@ impl<'a> Reader<'a> {
     /// A table with exactly these keys; all others are problems.
     pub(super) fn table<'n>(&mut self, at: &At<'n>, keys: &Keys) -> Option<Table<'n>> {
         let mut table = self.free_table(at)?;
-        let path = table.path.clone();
-        table.entries.retain(|entry| {
-            keys.known.contains(&entry.key.as_str()) || {
-                self.unknown(entry, &path, keys);
-                false
-            }
-        });
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            table.entries.into_iter().partition(|entry| keys.known.contains(&entry.key.as_str()));
+        table.entries = known;
+        table.meant =
+            unknown.into_iter().filter_map(|entry| self.unknown(entry, &table.path, keys)).collect();
         Some(table)
     }
 
@@ -127,7 +138,7 @@ impl<'a> Reader<'a> {
     pub(super) fn free_table<'n>(&mut self, at: &At<'n>) -> Option<Table<'n>> {
         let Data::Map(entries) = &at.node.data else {
             let mend = "write `key: value` lines, indented under the key".to_owned();
-            self.problem(at, format!("expected a table, found {}", at.shown()), Some(mend));
+            self.problem(at, format!("expected a table, found {}", at.form()), Some(mend));
             return None;
         };
         let mut kept: Vec<&'n Entry> = Vec::with_capacity(entries.len());
@@ -141,38 +152,39 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        Some(Table { path: at.path.clone(), entries: kept })
+        Some(Table { path: at.path.clone(), entries: kept, meant: Vec::new() })
     }
 
-    fn unknown(&mut self, entry: &Entry, path: &str, keys: &Keys) {
+    /// Reports a key that is not known here; the known one that was probably meant.
+    fn unknown(&mut self, entry: &Entry, path: &str, keys: &Keys) -> Option<&'static str> {
         let key = entry.key.as_str();
         let path = join(path, key);
         if keys.later.contains(&key) {
             let what = format!("`{key}` is known, but this version does not support it yet");
             let mend = "remove it: nothing may look configured that has no effect".to_owned();
-            return self.problem_at(entry.mark, &path, what, Some(mend));
+            self.problem_at(entry.mark, &path, what, Some(mend));
+            return None;
         }
-        let hint = keys.hints.iter().find(|(name, _)| *name == key).map(|(_, hint)| (*hint).to_owned());
-        let mend = hint.or_else(|| {
-            nearest(key, keys.known.iter().copied()).map(|near| format!("did you mean `{near}`?"))
-        });
-        let list = || format!("the keys here are {}", keys.known.join(", "));
-        self.problem_at(
-            entry.mark,
-            &path,
-            format!("`{key}` is not a key here"),
-            Some(mend.unwrap_or_else(list)),
-        );
+        let hint = keys.hints.iter().find(|(name, _)| *name == key).map(|(_, hint)| *hint);
+        let near = nearest(key, keys.known.iter().copied());
+        let (mend, meant) = match (hint, near) {
+            (Some(hint), _) => {
+                let meant = keys.known.iter().find(|known| hint == format!("write `{known}`"));
+                (hint.to_owned(), meant.copied())
+            }
+            (None, Some(near)) => (format!("did you mean `{near}`?"), Some(near)),
+            (None, None) if keys.known.is_empty() => ("remove it: there are no keys here".to_owned(), None),
+            (None, None) => (format!("the keys here are {}", keys.known.join(", ")), None),
+        };
+        self.problem_at(entry.mark, &path, format!("`{key}` is not a key here"), Some(mend));
+        meant
     }
 
     /// A list; a single value is not taken for a list of one, so that files read alike.
     pub(super) fn list<'n>(&mut self, at: &At<'n>) -> Option<Vec<At<'n>>> {
         let Data::List(items) = &at.node.data else {
-            let mend = match at.node.data {
-                Data::Scalar(_) => format!("write `[{}]`", at.shown().trim_matches('`')),
-                _ => "write `[one, two]`".to_owned(),
-            };
-            self.problem(at, format!("expected a list, found {}", at.shown()), Some(mend));
+            let mend = "write `[one, two]`, or lines that start with `- `".to_owned();
+            self.problem(at, format!("expected a list, found {}", at.form()), Some(mend));
             return None;
         };
         Some(
@@ -184,10 +196,9 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// A list of texts.
+    /// A list of texts that are not empty.
     pub(super) fn texts(&mut self, at: &At<'_>) -> Option<Vec<String>> {
-        let items = self.list(at)?;
-        items.iter().map(|item| self.text(item)).collect()
+        Some(self.list(at)?.iter().filter_map(|item| self.text(item)).collect())
     }
 
     /// A text that may be empty, with its references resolved.
@@ -195,7 +206,7 @@ impl<'a> Reader<'a> {
         let Data::Scalar(scalar) = &at.node.data else {
             let mend =
                 matches!(at.node.data, Data::Empty).then(|| "give it a value, or remove the key".to_owned());
-            self.problem(at, format!("expected a text, found {}", at.shown()), mend);
+            self.problem(at, format!("expected a text, found {}", at.form()), mend);
             return None;
         };
         if !reference::present(&scalar.text) {
@@ -326,11 +337,7 @@ impl<'a> Reader<'a> {
         } else {
             return Some(value);
         };
-        self.problem(
-            at,
-            format!("{} is too {side} {}", at.shown(), show(bound)),
-            Some(bounds.why.to_owned()),
-        );
+        self.problem(at, format!("{} is too {side} {} ({})", at.shown(), show(bound), bounds.why), None);
         None
     }
 

@@ -1,7 +1,7 @@
 //! `servers`: how each one is reached, what it may do, and how long it may take.
 
 use super::{
-    gate::http_url,
+    gate::{UrlUse, http_url},
     keys::patterns,
     reader::{At, Bounds, Keys, Reader, Table, is_reference, said},
     reference::absolute,
@@ -82,6 +82,11 @@ const ASK: Bounds<Duration> = Bounds {
     why: "the time for a person to answer; the call holds its upstream session meanwhile",
 };
 
+const UPSTREAM: UrlUse = UrlUse {
+    example: "write it like https://host.example.com/mcp; a program is given as `command` instead",
+    login: "write `credential: {bearer: …}`",
+};
+
 /// What each side of the gate writes itself (mcp.md 2.2 and 5.4), or what belongs to one connection (RFC 9110, 7.6.1).
 const OWN_HEADERS: &[&str] = &[
     "accept",
@@ -148,6 +153,9 @@ fn kind(reader: &mut Reader<'_>, at: &At<'_>, table: &Table<'_>) -> Option<Serve
         ("builtin", &["options"]),
     ];
     let given: Vec<&str> = KINDS.iter().map(|(key, _)| *key).filter(|key| table.get(key).is_some()).collect();
+    if given.is_empty() && KINDS.iter().any(|(key, _)| table.misspelt(key)) {
+        return None;
+    }
     let [kind] = given[..] else {
         let what = match given[..] {
             [] => "one of `command`, `url` and `builtin` must say how the server is reached".to_owned(),
@@ -248,7 +256,7 @@ fn remote(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Remote> {
     let credential = table.get("credential").and_then(|at| credential(reader, &at));
     let at = table.get("url")?;
     let text = reader.text(&at)?;
-    let url = http_url(reader, &at, &text)?;
+    let url = http_url(reader, &at, &text, &UPSTREAM)?;
     Some(Remote { url, transport, headers, credential })
 }
 
