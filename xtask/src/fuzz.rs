@@ -65,8 +65,17 @@ fn install() -> Result<(), CommandError> {
 
 fn fuzz(target: &str, seconds: u32) -> Result<Found, Box<dyn std::error::Error>> {
     let limit = format!("-max_total_time={seconds}");
-    let mut child =
-        cargo(&["fuzz", "run", "--sanitizer", "none", target, "--", &limit, "-print_final_stats=1"]);
+    let mut child = cargo(&[
+        "fuzz",
+        "run",
+        "--sanitizer",
+        "none",
+        target,
+        "--",
+        &limit,
+        "-timeout=10",
+        "-print_final_stats=1",
+    ]);
     eprintln!("── cargo fuzz run {target} ({seconds} s)");
     let mut child = child.stderr(Stdio::piped()).spawn()?;
     let mut found = Found::default();
