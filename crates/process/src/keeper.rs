@@ -215,3 +215,23 @@ impl Parent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::getpid;
+
+    /// What other systems have instead of a handle.
+    #[tokio::test]
+    async fn without_a_handle_the_parent_is_looked_for() {
+        let parent = |id| Parent {
+            id,
+            #[cfg(target_os = "linux")]
+            handle: None,
+        };
+        let real = getppid().unwrap();
+        assert!(tokio::time::timeout(LOOK * 2, parent(real).gone()).await.is_err(), "it is still there");
+        // Our own id is not our parent's, as the id of a parent that has gone is not either.
+        tokio::time::timeout(Duration::from_secs(20), parent(getpid()).gone()).await.unwrap();
+    }
+}

@@ -46,7 +46,7 @@ impl fmt::Debug for Spec {
 /// How a command is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Launcher {
-    /// Through a keeper: this program, started with [`crate::KEEPER_ARGUMENT`] first. The child dies with us.
+    /// Through a keeper: the program at this absolute path, started with [`crate::KEEPER_ARGUMENT`] first. The child dies with us.
     Reexec(PathBuf),
     /// Directly. Should we be killed by SIGKILL, only its closed stdin tells the child.
     Direct,
@@ -127,8 +127,15 @@ impl Spec {
         if let Some(path) = self.cwd.as_ref().filter(|path| !path.is_dir()) {
             return Err(SpawnError::MissingDirectory { path: path.clone() });
         }
+        let path = self.find(inherited)?;
+        // It is executed in `cwd`, where a path that is relative to ours would mean something else.
+        std::path::absolute(path)
+            .map_err(|source| SpawnError::Start { command: self.command.clone(), source })
+    }
+
+    fn find(&self, inherited: &BTreeMap<OsString, OsString>) -> Result<PathBuf, SpawnError> {
         if self.command.contains('/') {
-            let path = self.absolute(Path::new(&self.command));
+            let path = self.in_cwd(Path::new(&self.command));
             return match judge(&path) {
                 Candidate::Runs => Ok(path),
                 Candidate::DoesNotRun => Err(SpawnError::NotExecutable { path }),
@@ -143,8 +150,9 @@ impl Spec {
 
     fn search(&self, path: &OsStr) -> Result<PathBuf, SpawnError> {
         let mut blocked = None;
-        for directory in std::env::split_paths(path) {
-            let candidate = self.absolute(&directory).join(&self.command);
+        // An empty entry would mean the working directory, which nobody wants to run programs from by accident.
+        for directory in std::env::split_paths(path).filter(|directory| !directory.as_os_str().is_empty()) {
+            let candidate = self.in_cwd(&directory).join(&self.command);
             match judge(&candidate) {
                 Candidate::Runs => return Ok(candidate),
                 Candidate::DoesNotRun => blocked = blocked.or(Some(candidate)),
@@ -157,7 +165,7 @@ impl Spec {
         }
     }
 
-    fn absolute(&self, path: &Path) -> PathBuf {
+    fn in_cwd(&self, path: &Path) -> PathBuf {
         self.cwd.as_ref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path))
     }
 

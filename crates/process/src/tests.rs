@@ -6,7 +6,7 @@
 use crate::keeper::{Handle, handle};
 use crate::{Child, Ended, Exit, Launcher, SpawnError, Spec, Step, Supervisor};
 use portreeve_model::ServerName;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -164,6 +164,10 @@ async fn starting_errors_name_what_is_wrong_and_its_mend() {
     };
     let (good, plain) = (file("good", 0o755), file("plain", 0o644));
     let here = directory.path().to_str().unwrap();
+    // The same directory, seen from ours.
+    let ours = std::env::current_dir().unwrap();
+    let relative = format!("{}{}", "../".repeat(ours.components().count() - 1), &here[1..]);
+    let relative_good = format!("{relative}/good");
     type Row<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Result<(), &'a str>);
     // Command, working directory, PATH of its own.
     let table: &[Row<'_>] = &[
@@ -171,6 +175,10 @@ async fn starting_errors_name_what_is_wrong_and_its_mend() {
         ("./good", Some(here), None, Ok(())),
         ("good", None, Some(here), Ok(())),
         ("good", Some(here), Some("."), Ok(())),
+        ("./good", Some(&relative), None, Ok(())),
+        ("good", Some(&relative), Some("."), Ok(())),
+        (&relative_good, None, None, Ok(())),
+        ("good", Some(here), Some(":"), Err("was not found in PATH (:)")),
         ("good", None, None, Err("was not found in PATH (/usr/local/bin:/usr/bin:/bin); install it")),
         ("good", None, Some("/nowhere"), Err("was not found in PATH (/nowhere)")),
         ("/nowhere/good", None, None, Err("was not found in the file system")),
@@ -344,6 +352,37 @@ fn program(args: &[&str]) -> tokio::process::Child {
     let mut command = tokio::process::Command::new(gate());
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.spawn().unwrap()
+}
+
+/// Whoever tells only the keeper to end means what it keeps.
+#[tokio::test]
+async fn a_keeper_that_is_told_to_end_ends_the_command() {
+    let (child, _stdin, stdout) = shell(FAMILY, Launcher::Reexec(gate()));
+    let mut lines = BufReader::new(stdout).lines();
+    let mut family = Vec::new();
+    for _ in 0..3 {
+        family.push(Watched::running(&line(&mut lines).await));
+    }
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(soon(child.wait_exit()).await, Exit::Code(137));
+    for member in family {
+        member.gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_keeper_that_is_killed_takes_the_group_with_it() {
+    let (child, _stdin, stdout) = shell(&FAMILY.replace("setsid ", ""), Launcher::Reexec(gate()));
+    let mut lines = BufReader::new(stdout).lines();
+    let mut family = Vec::new();
+    for _ in 0..3 {
+        family.push(Watched::running(&line(&mut lines).await));
+    }
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(soon(child.wait_exit()).await, Exit::Signal(9));
+    for member in family {
+        member.gone().await;
+    }
 }
 
 /// Decision D57. The families: one that ends when its stdin does, and one that ignores everything and has a member that
