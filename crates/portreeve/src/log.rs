@@ -77,9 +77,9 @@ struct State {
     buffer: Vec<u8>,
     /// The end of the last whole line: what a panicking caller leaves behind it is cut off.
     whole: usize,
-    /// Lines that were refused since the writer last said so.
+    /// Lines that were refused since the start, and how many of them the writer has yet to mention.
     dropped: u64,
-    dropped_total: u64,
+    unsaid: u64,
     /// Bytes taken and bytes written since the start, for `flush`.
     taken: u64,
     done: u64,
@@ -104,8 +104,7 @@ enum WriterPhase {
 /// The thread cannot be started, or there is a log already.
 pub fn start(log: &Log) -> Result<(LogSink, LogGuard), LogError> {
     let (sink, guard) = sink(io::stderr(), style(log.format)).map_err(LogError::Thread)?;
-    tracing::subscriber::set_global_default(subscriber(log.level, sink.clone()))
-        .map_err(|_| LogError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber(log.level, &sink)).map_err(|_| LogError::Twice)?;
     Ok((sink, guard))
 }
 
@@ -118,7 +117,7 @@ pub fn sink(out: impl Write + Send + 'static, style: Style) -> io::Result<(LogSi
         buffer: Vec::new(),
         whole: 0,
         dropped: 0,
-        dropped_total: 0,
+        unsaid: 0,
         taken: 0,
         done: 0,
         writer: WriterPhase::Awake,
@@ -134,7 +133,7 @@ pub fn sink(out: impl Write + Send + 'static, style: Style) -> io::Result<(LogSi
 
 /// What turns tracing events into lines of the sink. Other people's crates are heard from `warn` on, unless everything
 /// is asked for: their details are seldom about this gate.
-pub fn subscriber(level: LogLevel, sink: LogSink) -> impl Subscriber + Send + Sync {
+pub fn subscriber(level: LogLevel, sink: &LogSink) -> impl Subscriber + Send + Sync + use<> {
     let ours = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -157,10 +156,9 @@ pub fn subscriber(level: LogLevel, sink: LogSink) -> impl Subscriber + Send + Sy
 
 fn style(format: LogFormat) -> Style {
     match format {
-        LogFormat::Json => Style::Json,
         LogFormat::Text => Style::Text,
         LogFormat::Auto if io::stderr().is_terminal() => Style::Text,
-        LogFormat::Auto => Style::Json,
+        LogFormat::Json | LogFormat::Auto => Style::Json,
     }
 }
 
@@ -186,7 +184,7 @@ impl LogSink {
         if state.buffer.len() > CAPACITY {
             state.buffer.truncate(start);
             state.dropped += 1;
-            state.dropped_total += 1;
+            state.unsaid += 1;
             return;
         }
         state.whole = state.buffer.len();
@@ -205,7 +203,7 @@ impl LogSink {
 
     /// How many lines have been dropped since the start.
     pub fn dropped(&self) -> u64 {
-        self.shared.lock().dropped_total
+        self.shared.lock().dropped
     }
 
     /// Waits until every line that was taken so far has been written, at most this long; says whether it has.
@@ -264,7 +262,7 @@ fn drain(shared: &Shared, mut out: impl Write, style: Style) {
         batch.shrink_to(KEPT);
         let mut state = shared.lock();
         state.done = until;
-        if state.closing && state.whole == 0 && state.dropped == 0 {
+        if state.closing && state.whole == 0 && state.unsaid == 0 {
             state.writer = WriterPhase::Ended;
             shared.written.notify_all();
             return;
@@ -278,7 +276,7 @@ fn drain(shared: &Shared, mut out: impl Write, style: Style) {
 /// Waits for lines and takes them; how many were dropped besides, and the number of bytes taken so far.
 fn next(shared: &Shared, batch: &mut Vec<u8>) -> (u64, u64) {
     let mut state = shared.lock();
-    while state.whole == 0 && state.dropped == 0 && !state.closing {
+    while state.whole == 0 && state.unsaid == 0 && !state.closing {
         state.writer = WriterPhase::Asleep;
         state.urgent = false;
         state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -288,7 +286,7 @@ fn next(shared: &Shared, batch: &mut Vec<u8>) -> (u64, u64) {
     let whole = mem::take(&mut state.whole);
     state.buffer.truncate(whole);
     mem::swap(&mut state.buffer, batch);
-    (mem::take(&mut state.dropped), state.taken)
+    (mem::take(&mut state.unsaid), state.taken)
 }
 
 /// Says how many lines are missing, in the form of the lines around it.
@@ -460,7 +458,7 @@ mod tests {
             (Style::Text, LogLevel::Off, &[][..]),
         ] {
             let (sink, guard, seen) = open(style);
-            tracing::subscriber::with_default(subscriber(level, sink), || {
+            tracing::subscriber::with_default(subscriber(level, &sink), || {
                 tracing::info!(target: "portreeve_gateway", server = "files", "hello");
                 tracing::debug!(target: "portreeve_gateway", "detail");
                 tracing::debug!(target: "hyper", "their detail");

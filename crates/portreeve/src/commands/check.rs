@@ -109,3 +109,53 @@ fn line(out: &mut String, text: &str) {
     // Writing into a `String` cannot fail.
     let _ = writeln!(out, "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const GOOD: &str = "servers: {a: {command: x}, b: {url: 'https://h/', credential: {bearer: abcdefgh}}, c: {builtin: demo}}";
+
+    #[test]
+    fn a_good_file_is_told_in_one_line() {
+        let loaded = config::load_text(Path::new("f.yaml"), GOOD).unwrap();
+        let report = good(&loaded, false);
+        assert_eq!(
+            report.lines().last().unwrap(),
+            "f.yaml: good. Listens on 127.0.0.1:8484: 3 servers (a, b, c), no keys, for this machine only."
+        );
+        assert!(
+            report.starts_with("warning: f.yaml:1:72: servers.b.credential.bearer: a secret"),
+            "{report}"
+        );
+        assert!(!report.contains("abcdefgh"));
+    }
+
+    #[test]
+    fn a_wrong_file_is_told_every_problem() {
+        let Err(LoadError::Wrong { problems, .. }) = config::load_text(Path::new("f.yaml"), "log: 1\nmcp: 2")
+        else {
+            panic!("it is wrong");
+        };
+        let report = wrong("f.yaml", &problems, false);
+        assert_eq!(report.matches("error: ").count(), 2);
+        assert!(report.ends_with("f.yaml: 2 problems\n"), "{report}");
+    }
+
+    #[test]
+    fn json_has_the_same_in_one_document() {
+        let loaded = config::load_text(Path::new("f.yaml"), GOOD).unwrap();
+        let report: Value = serde_json::from_str(&good(&loaded, true)).unwrap();
+        assert_eq!(report["ok"], true);
+        assert_eq!(report["servers"][1], json!({"name": "b", "kind": "url"}));
+        assert_eq!(report["warnings"][0]["path"], "servers.b.credential.bearer");
+
+        let Err(LoadError::Wrong { problems, .. }) = config::load_text(Path::new("f.yaml"), "lgo: 1") else {
+            panic!("it is wrong");
+        };
+        let report: Value = serde_json::from_str(&wrong("f.yaml", &problems, true)).unwrap();
+        let problem = json!({"line": 1, "column": 1, "path": "lgo", "what": "`lgo` is not a key here", "mend": "did you mean `log`?"});
+        assert_eq!(report, json!({"ok": false, "file": "f.yaml", "problems": [problem]}));
+    }
+}

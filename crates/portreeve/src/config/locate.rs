@@ -3,6 +3,7 @@
 
 use super::{Config, Lookup, Problem, Warning, parse};
 use std::{
+    ffi::OsString,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -65,22 +66,37 @@ fn count(problems: usize) -> String {
 /// # Errors
 /// A file that was named or found and cannot be read, or is wrong. A file that was named must exist.
 pub fn load(given: Option<&Path>) -> Result<Loaded, LoadError> {
-    let named = given.map(Path::to_owned).or_else(|| directory_of("PORTREEVE_CONFIG"));
-    if let Some(path) = named {
-        let text = read(&path).map_err(|source| LoadError::Read { path: path.clone(), source })?;
-        return load_text(&path, &text);
-    }
-    let home = directory_of("XDG_CONFIG_HOME").or_else(|| Some(directory_of("HOME")?.join(".config")));
-    let usual =
-        [Some(PathBuf::from("portreeve.yaml")), home.map(|home| home.join("portreeve/portreeve.yaml"))];
-    for path in usual.into_iter().flatten() {
+    let (paths, presence) = candidates(given, variable);
+    for path in paths {
         match read(&path) {
             Ok(text) => return load_text(&path, &text),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) if presence == Presence::Optional && is_absent(&error) => {}
             Err(source) => return Err(LoadError::Read { path, source }),
         }
     }
     Ok(Loaded { config: Config::demo(), warnings: Vec::new(), source: Source::Demo })
+}
+
+/// Whether a file may be absent: the usual places are optional, a file that somebody named is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
+}
+
+/// Where a configuration is looked for, in this order.
+fn candidates(given: Option<&Path>, variable: impl Fn(&str) -> Option<PathBuf>) -> (Vec<PathBuf>, Presence) {
+    if let Some(named) = given.map(Path::to_owned).or_else(|| variable("PORTREEVE_CONFIG")) {
+        return (vec![named], Presence::Required);
+    }
+    let home = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
+    let usual =
+        [Some(PathBuf::from("portreeve.yaml")), home.map(|home| home.join("portreeve/portreeve.yaml"))];
+    (usual.into_iter().flatten().collect(), Presence::Optional)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Reads a configuration whose text is at hand; `path` names it and says where relative paths start.
@@ -100,18 +116,26 @@ pub fn load_text(path: &Path, text: &str) -> Result<Loaded, LoadError> {
 /// # Errors
 /// None of them can be had.
 pub fn data_directory(given: Option<&Path>) -> Result<PathBuf, LoadError> {
+    data_in(given, variable).ok_or(LoadError::NoDataDirectory)
+}
+
+fn data_in(given: Option<&Path>, variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     given
         .map(Path::to_owned)
-        .or_else(|| directory_of("PORTREEVE_DATA"))
-        .or_else(|| Some(directory_of("XDG_DATA_HOME")?.join("portreeve")))
-        .or_else(|| Some(directory_of("HOME")?.join(".local/share/portreeve")))
-        .ok_or(LoadError::NoDataDirectory)
+        .or_else(|| variable("PORTREEVE_DATA"))
+        .or_else(|| Some(variable("XDG_DATA_HOME")?.join("portreeve")))
+        .or_else(|| Some(variable("HOME")?.join(".local/share/portreeve")))
 }
 
 /// A path from the environment; an empty variable counts as absent (XDG Base Directory Specification).
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-fn directory_of(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The whole environment, for the crate that chooses what child processes may see of it.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
 }
 
 /// References answered by this machine.
@@ -148,4 +172,50 @@ fn read(path: &Path) -> io::Result<String> {
         ));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Variables = &'static [(&'static str, &'static str)];
+
+    fn from(variables: Variables) -> impl Fn(&str) -> Option<PathBuf> {
+        move |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value))
+    }
+
+    #[test]
+    fn the_configuration_is_looked_for_in_order() {
+        let all: Variables = &[("PORTREEVE_CONFIG", "/v.yaml"), ("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")];
+        for (given, variables, expected, presence) in [
+            (Some("g.yaml"), all, &["g.yaml"][..], Presence::Required),
+            (None, all, &["/v.yaml"], Presence::Required),
+            (None, &all[1..], &["portreeve.yaml", "/x/portreeve/portreeve.yaml"], Presence::Optional),
+            (None, &all[2..], &["portreeve.yaml", "/h/.config/portreeve/portreeve.yaml"], Presence::Optional),
+            (None, &[], &["portreeve.yaml"], Presence::Optional),
+        ] {
+            let (paths, found) = candidates(given.map(Path::new), from(variables));
+            assert_eq!(
+                paths,
+                expected.iter().map(PathBuf::from).collect::<Vec<_>>(),
+                "{given:?} {variables:?}"
+            );
+            assert_eq!(found, presence, "{given:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn data_lies_in_the_first_place_that_is_named() {
+        let all: Variables = &[("PORTREEVE_DATA", "/v"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
+        for (given, variables, expected) in [
+            (Some("g"), all, Some("g")),
+            (None, all, Some("/v")),
+            (None, &all[1..], Some("/x/portreeve")),
+            (None, &all[2..], Some("/h/.local/share/portreeve")),
+            (None, &[], None),
+        ] {
+            let found = data_in(given.map(Path::new), from(variables));
+            assert_eq!(found, expected.map(PathBuf::from), "{given:?} {variables:?}");
+        }
+    }
 }
