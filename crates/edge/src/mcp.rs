@@ -11,7 +11,9 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use portreeve_gateway::{Headers, Inbound, Refusal, Reply, Server, Session, read_envelope};
+use portreeve_gateway::{
+    Headers, Inbound, Refusal, Reply, Server, Session, error::unsupported_version, read_envelope,
+};
 use portreeve_mcp::{
     Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame,
     frame::Body, header as names, header::Mirrored,
@@ -387,13 +389,6 @@ fn param_headers(headers: &HeaderMap) -> Vec<(Text, Text)> {
     params
         .filter_map(|(name, value)| Some((Text::from(name.as_str()), Text::from(value.to_str().ok()?))))
         .collect()
-}
-
-fn unsupported_version(asked: &str) -> RpcError {
-    let supported: Vec<&str> = Version::MODERN.iter().map(|version| version.as_str()).collect();
-    let data = RawJson::EMPTY_OBJECT
-        .with(&[], &[("supported", &RawJson::encode(&supported)), ("requested", &RawJson::string(asked))]);
-    RpcError::new(Code::UNSUPPORTED_VERSION, "this protocol version is not served here").with_data(data)
 }
 
 fn wrong_era(id: &Id) -> Response<OutBody> {

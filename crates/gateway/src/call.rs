@@ -242,7 +242,7 @@ impl Gateway {
         let server = &call.inbound.server;
         let native = |version: Version, era: Option<Era>| era.map_or(call.ctx.version, |_| version);
         if aim.kind != Kind::Tool {
-            let description = server.describe(call.ctx.isolation.clone()).await;
+            let description = server.describe(call.ctx.isolation.clone(), call.ctx.version).await;
             let description = description.map_err(|failure| self.unreachable(server, &failure))?;
             return Ok(Located { version: native(description.version, description.era), list: None });
         }

@@ -10,7 +10,7 @@ use crate::{collect::collect, server::Server, server::forward};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use foldhash::HashMap;
 use portreeve_mcp::{
-    Outcome, Params, RawJson, Request, RpcError,
+    Outcome, Params, RawJson, Request, RpcError, Version,
     service::{Description, Failure, Notice, WatchFilter},
 };
 use portreeve_model::IsolationKey;
@@ -177,7 +177,8 @@ impl Look<'_> {
         last: &mut Option<Instant>,
     ) -> Result<Arc<List>, NoList> {
         let slot = &partition.slots[kind as usize];
-        let description = self.server.describe(self.isolation.clone()).await.map_err(NoList::Failed)?;
+        let description =
+            self.server.describe(self.isolation.clone(), Version::NEWEST).await.map_err(NoList::Failed)?;
         self.watch(partition, &description);
         slot.stale.store(false, Ordering::Release);
         let fetched = self.fetch(kind, &description).await;

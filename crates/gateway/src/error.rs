@@ -3,7 +3,7 @@
 //! Internal detail never enters an answer; it goes to the log with the request's id.
 
 use portreeve_mcp::{
-    Code, RpcError,
+    Code, RawJson, RpcError, Version,
     service::{Failure, FailureKind},
 };
 
@@ -108,6 +108,14 @@ pub(crate) fn bad_state() -> RpcError {
 /// A tool that does not exist, or that this caller does not see: the same text (decision D18, check 138).
 pub(crate) fn unknown_tool(name: &str) -> RpcError {
     RpcError::new(Code::INVALID_PARAMS, format!("Unknown tool: {name}"))
+}
+
+/// A revision that is not served inside a modern envelope; only those that are, are offered instead (mcp.md 4.0).
+pub fn unsupported_version(asked: &str) -> RpcError {
+    let supported: Vec<&str> = Version::MODERN.iter().map(|version| version.as_str()).collect();
+    let data = RawJson::EMPTY_OBJECT
+        .with(&[], &[("supported", &RawJson::encode(&supported)), ("requested", &RawJson::string(asked))]);
+    RpcError::new(Code::UNSUPPORTED_VERSION, "this protocol version is not served here").with_data(data)
 }
 
 /// A method that is not served here.

@@ -54,6 +54,19 @@ pub enum Last {
     },
 }
 
+impl Last {
+    /// The whole answer; a large one is put together.
+    pub async fn into_outcome(self) -> Outcome {
+        match self {
+            Self::Outcome(outcome) => outcome,
+            Self::Large { stream, .. } => {
+                let whole = collect::whole(Final::Large(stream)).await;
+                whole.unwrap_or_else(|failure| Outcome::Error(error::of_failure(&failure)))
+            }
+        }
+    }
+}
+
 /// The client's side of a call.
 pub(crate) enum Client {
     Modern,
@@ -121,11 +134,7 @@ impl Exchange {
             match self.next().await? {
                 Out::Message(_) => {}
                 Out::Gone => return None,
-                Out::Last(Last::Outcome(outcome)) => return Some(outcome),
-                Out::Last(Last::Large { stream, .. }) => {
-                    let whole = collect::whole(Final::Large(stream)).await;
-                    return Some(whole.unwrap_or_else(|failure| Outcome::Error(error::of_failure(&failure))));
-                }
+                Out::Last(last) => return Some(last.into_outcome().await),
             }
         }
     }

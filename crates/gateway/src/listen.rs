@@ -10,7 +10,7 @@ use crate::{
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use portreeve_mcp::{
-    Code, Id, Method, Outcome, Params, RawJson, RpcError, Text, frame, json,
+    Code, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame, json,
     meta::SUBSCRIPTION_ID,
     service::{Description, Notice, Watch, WatchFilter},
 };
@@ -150,7 +150,7 @@ impl Gateway {
     ) -> Result<Updates, RpcError> {
         let mut wanted = Wanted::read(params)?;
         let isolation = server.isolation_key(principal, None);
-        match server.describe(isolation.clone()).await {
+        match server.describe(isolation.clone(), Version::NEWEST).await {
             Ok(description) => wanted.limit(&description),
             Err(failure) => {
                 self.unreachable(server, &failure);

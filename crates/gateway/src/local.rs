@@ -158,7 +158,7 @@ impl Gateway {
         if !self.policy.sees(principal, server.name(), Kind::Resource, uri) {
             return Err(unknown().into());
         }
-        let description = server.describe(session.isolation.clone()).await;
+        let description = server.describe(session.isolation.clone(), session.version).await;
         let description = description.map_err(|failure| self.unreachable(server, &failure))?;
         let capability =
             description.capabilities.get("resources").and_then(|resources| resources.get("subscribe"));
@@ -212,8 +212,10 @@ impl Gateway {
 
     /// `server/discover` (spec: server/discover).
     async fn discover(&self, server: &Arc<Server>, isolation: IsolationKey) -> Result<RawJson, Refusal> {
-        let description =
-            server.describe(isolation).await.map_err(|failure| self.unreachable(server, &failure))?;
+        let description = server
+            .describe(isolation, Version::NEWEST)
+            .await
+            .map_err(|failure| self.unreachable(server, &failure))?;
         let versions: Vec<&str> = Version::MODERN.iter().map(|version| version.as_str()).collect();
         let mut out = Vec::from(*b"{\"resultType\":\"complete\"");
         json::write_member(&mut out, "supportedVersions", RawJson::encode(&versions).as_bytes());
@@ -272,8 +274,10 @@ impl Gateway {
         let capabilities = ClientCapabilities::read(declared, version);
         let capabilities = capabilities.ok_or_else(|| bad("`params.capabilities` must be an object"))?;
         let isolation = server.isolation_key(principal, None);
-        let description =
-            server.describe(isolation).await.map_err(|failure| self.unreachable(server, &failure))?;
+        let description = server
+            .describe(isolation, version)
+            .await
+            .map_err(|failure| self.unreachable(server, &failure))?;
         let mut out = Vec::from(*b"{");
         json::write_member(&mut out, "protocolVersion", RawJson::string(version.as_str()).as_bytes());
         json::write_member(&mut out, "capabilities", self::capabilities(&description).as_bytes());

@@ -3,7 +3,7 @@
 
 use crate::catalogue::Catalogue;
 use portreeve_mcp::{
-    Ctx, Era, Leg, RawJson, Request, Service,
+    Ctx, Era, Leg, RawJson, Request, Service, Version,
     service::{Description, Failure, Notification, Watch, WatchFilter},
 };
 use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
@@ -134,8 +134,15 @@ impl Server {
         Ctx::system(isolation, self.credential())
     }
 
-    pub(crate) async fn describe(&self, isolation: IsolationKey) -> Result<Arc<Description>, Failure> {
-        self.service.describe(self.system_ctx(isolation)).await
+    /// What the server is, to a caller of this revision: one that is native in both eras differs.
+    pub(crate) async fn describe(
+        &self,
+        isolation: IsolationKey,
+        version: Version,
+    ) -> Result<Arc<Description>, Failure> {
+        let mut ctx = self.system_ctx(isolation);
+        ctx.version = version;
+        self.service.describe(ctx).await
     }
 
     pub(crate) async fn notify(&self, ctx: Ctx, notification: Notification) {

@@ -84,13 +84,6 @@ Exit codes: 0 done; 2 wrong usage or configuration; 3 a server could not be reac
     #[command(after_help = "Example:
   portreeve man > ~/.local/share/man/man1/portreeve.1")]
     Man,
-    /// Prepare a child process and become it
-    #[command(name = "child-step", hide = true, disable_help_flag = true, disable_version_flag = true)]
-    ChildStep {
-        /// What the crate `process` passed.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
 }
 
 /// Which configuration, and where data lies.
@@ -245,7 +238,6 @@ fn dispatch(command: &Command) -> Result<Exit, CommandError> {
             print(&script)
         }
         Command::Man => print(&manual()?),
-        Command::ChildStep { arguments } => commands::child_step::run(arguments),
     }
 }
 

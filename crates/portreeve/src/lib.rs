@@ -5,4 +5,6 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod gate;
 pub mod log;
+pub mod stdio_door;

@@ -1,12 +1,45 @@
-//! `portreeve demo`: the demo server alone, of one transport and era.
+//! `portreeve demo`: the demo server alone, of one transport and era: the same gate with one server and one open door.
 
-use super::{CommandError, Exit};
-use crate::cli::DemoArguments;
+use super::{CommandError, Exit, runtime, serve, stdio};
+use crate::{
+    cli::{DemoArguments, DemoEra, DemoTransport},
+    config::LogLevel,
+    gate::{SealFrom, demo_config},
+};
+use portreeve_gateway::Eras;
+use portreeve_mcp::Era;
 
 /// Runs the command.
 ///
 /// # Errors
 /// It could not be done; the error has the exit code.
-pub fn run(_arguments: &DemoArguments) -> Result<Exit, CommandError> {
-    Err(CommandError::NotAvailable("demo"))
+pub fn run(arguments: &DemoArguments) -> Result<Exit, CommandError> {
+    let eras = match arguments.era {
+        DemoEra::Legacy => Eras::Only(Era::Legacy),
+        DemoEra::Modern => Eras::Only(Era::Modern),
+        DemoEra::Both => Eras::Both,
+    };
+    let mut config = demo_config("demo")?;
+    match arguments.transport {
+        DemoTransport::Stdio => {
+            config.log.level = LogLevel::Warn;
+            runtime()?.block_on(stdio::serve(&config, "demo", eras))
+        }
+        DemoTransport::Http => {
+            if !arguments.listen.ip().is_loopback() {
+                let text = format!(
+                    "the demo asks nobody who they are, so it does not listen on {}",
+                    arguments.listen
+                );
+                return Err(CommandError::plain(Exit::Usage, text));
+            }
+            config.listen = arguments.listen;
+            let banner = |url: &str| format!("demo server: {url}/mcp\n");
+            runtime()?.block_on(serve::serve(&config, SealFrom::Process, eras, banner))
+        }
+        DemoTransport::Sse => Err(CommandError::plain(
+            Exit::Usage,
+            "the HTTP+SSE transport of 2024-11-05 is not served yet; use `--transport http`",
+        )),
+    }
 }

@@ -3,8 +3,9 @@
 
 pub mod call;
 pub mod check;
-pub mod child_step;
+mod client;
 pub mod demo;
+mod form;
 pub mod serve;
 pub mod stdio;
 pub mod tools;
@@ -48,9 +49,6 @@ pub enum CommandError {
     /// The configuration cannot be used.
     #[error("the configuration cannot be used")]
     Configuration(#[source] LoadError),
-    /// This build has no such command yet.
-    #[error("`portreeve {0}` is not available in this build")]
-    NotAvailable(&'static str),
     /// Anything else.
     #[error("{what}")]
     Ended {
@@ -78,8 +76,20 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) => Exit::Usage,
-            Self::NotAvailable(_) => Exit::Failed,
             Self::Ended { exit, .. } => *exit,
         }
     }
+}
+
+/// The runtime: one thread where there is one processor, which saves hand-overs between threads; else one a processor.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder = match processors {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(Exit::Failed, "the runtime cannot be started", error))
 }

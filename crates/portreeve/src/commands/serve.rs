@@ -1,12 +1,153 @@
 //! `portreeve serve`: run the gate until it is told to end.
 
-use super::{CommandError, Exit, Setup};
-use crate::cli::ServeArguments;
+use super::{CommandError, Exit, Setup, runtime};
+use crate::{
+    cli::{ServeArguments, print},
+    config::{Config, Source},
+    gate::{Gate, SealFrom},
+    log,
+};
+use portreeve_edge::{Allowed, Bound, Edge, EdgeSetup};
+use portreeve_gateway::Eras;
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long requests in flight may take to end after the gate was told to end.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// Runs the command.
 ///
 /// # Errors
 /// It could not be done; the error has the exit code.
-pub fn run(_setup: &Setup, _arguments: &ServeArguments) -> Result<Exit, CommandError> {
-    Err(CommandError::NotAvailable("serve"))
+pub fn run(setup: &Setup, arguments: &ServeArguments) -> Result<Exit, CommandError> {
+    let mut config = setup.loaded.config.clone();
+    if let Some(listen) = arguments.listen {
+        if !listen.ip().is_loopback() && config.keys.is_empty() {
+            return Err(CommandError::plain(
+                Exit::Usage,
+                format!(
+                    "without keys the gate stays on loopback, so it does not listen on {listen}; add `keys` to the configuration"
+                ),
+            ));
+        }
+        config.listen = listen;
+    }
+    let source = setup.loaded.source.clone();
+    let data = setup.data.clone();
+    runtime()?.block_on(async move {
+        serve(&config, SealFrom::Data(&data), Eras::Both, |url| banner(&config, &source, url)).await
+    })
+}
+
+/// Serves a configuration until a signal ends it. `banner` is what a person reads first.
+pub(super) async fn serve(
+    config: &Config,
+    seal: SealFrom<'_>,
+    eras: Eras,
+    banner: impl FnOnce(&str) -> String,
+) -> Result<Exit, CommandError> {
+    let (sink, _guard) = log::start(&config.log)
+        .map_err(|error| CommandError::new(Exit::Failed, "cannot start the log", error))?;
+    let gate = Gate::build(config, seal, eras, Some(sink))?;
+    let bound = bind(config.listen).await?;
+    let metrics = match &config.metrics {
+        Some(metrics) => Some(bind(metrics.listen).await?),
+        None => None,
+    };
+    let url = config.client_url(bound.address());
+    let public = config.public_url.as_ref().and_then(|url| url.parse().ok());
+    let edge = Edge::new(EdgeSetup {
+        gateway: gate.gateway.clone(),
+        allowed: Allowed::new(
+            bound.address(),
+            public.as_ref(),
+            &config.allowed_hosts,
+            &config.allowed_origins,
+        ),
+        sse_after: config.mcp.sse_after,
+        root: config.mcp.root.as_ref().map(|name| name.as_str().to_owned()),
+        metrics: gate.metrics.clone(),
+    });
+    print(banner(&url).as_bytes())?;
+    tracing::info!(listen = %bound.address(), servers = config.servers.len(), "the gate stands");
+    let stop = CancellationToken::new();
+    let serving = gate.gateway.tracker().spawn(edge.clone().serve(bound, stop.clone()));
+    if let Some(bound) = metrics {
+        gate.gateway.tracker().spawn(edge.serve_metrics(bound, stop.clone()));
+    }
+    told_to_end().await?;
+    tracing::info!("the gate closes: what is in flight may finish");
+    gate.gateway.close();
+    stop.cancel();
+    tokio::select! {
+        drained = tokio::time::timeout(DRAIN, serving) => {
+            if drained.is_err() {
+                tracing::warn!("some requests did not end in time and are cut");
+            }
+        }
+        again = told_to_end() => again?,
+    }
+    gate.end().await;
+    Ok(Exit::Done)
+}
+
+async fn bind(address: SocketAddr) -> Result<Bound, CommandError> {
+    Bound::new(address)
+        .await
+        .map_err(|error| CommandError::new(Exit::Failed, format!("cannot listen on {address}"), error))
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_end() -> Result<(), CommandError> {
+    let catch = |kind| {
+        signal(kind).map_err(|error| CommandError::new(Exit::Failed, "cannot wait for signals", error))
+    };
+    let (mut term, mut int) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// What a person sees first: where the servers are and how a client gets there.
+fn banner(config: &Config, source: &Source, url: &str) -> String {
+    let mut out = String::new();
+    let line = |out: &mut String, text: String| {
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(out, "{text}");
+    };
+    let source = match source {
+        Source::File(path) => format!("configuration {}", path.display()),
+        Source::Demo => "no configuration found: the built-in demo server, for this machine only".to_owned(),
+    };
+    line(&mut out, format!("portreeve {} ({source})", env!("CARGO_PKG_VERSION")));
+    line(&mut out, String::new());
+    let width = config.servers.iter().map(|server| server.name.as_str().len()).max().unwrap_or(0);
+    for server in &config.servers {
+        line(&mut out, format!("  MCP  {:width$}  {url}/mcp/{}", server.name, server.name));
+    }
+    if let Some(root) = &config.mcp.root {
+        line(&mut out, format!("  MCP  {root:width$}  {url}/mcp"));
+    }
+    if let Some(server) = config.servers.first() {
+        let key = if config.keys.is_empty() { "" } else { " --header \"Authorization: Bearer <key>\"" };
+        line(&mut out, String::new());
+        line(&mut out, "Paste into a terminal to add it to a client (any protocol revision):".to_owned());
+        line(
+            &mut out,
+            format!("  claude mcp add --transport http {} {url}/mcp/{}{key}", server.name, server.name),
+        );
+        line(&mut out, "or into a client's JSON configuration:".to_owned());
+        line(
+            &mut out,
+            format!(
+                "  {{\"mcpServers\": {{\"{}\": {{\"type\": \"http\", \"url\": \"{url}/mcp/{}\"}}}}}}",
+                server.name, server.name
+            ),
+        );
+    }
+    line(&mut out, String::new());
+    out
 }

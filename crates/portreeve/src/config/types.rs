@@ -221,8 +221,8 @@ pub enum LogFormat {
     Text,
 }
 
-/// How important a log line must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How important a log line must be; more is kept from left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Nothing is logged.
     Off,

@@ -1,0 +1,227 @@
+//! From a checked configuration to a running gateway: the one place that knows all crates. It starts nothing by itself
+//! but what the gateway owns; listeners are the commands' business.
+
+mod record;
+
+use crate::{
+    commands::{CommandError, Exit},
+    config::{self, Builtin, Config, Isolation, ServerKind},
+    log::LogSink,
+};
+use portreeve_auth::{Identity, Keys};
+use portreeve_edge::Metrics;
+use portreeve_gateway::{Eras, Gateway, Offer, Recorder, ServerSetup, Setup};
+use portreeve_mcp::{RawJson, Service};
+use portreeve_model::{ReplicaId, Secret, ServerName, Timestamp};
+use portreeve_policy::{Allow, Glob, KeyRule, Policy, ToolFilter};
+use portreeve_process::{Launcher, Spec, Supervisor};
+use portreeve_seal::KeyRing;
+use portreeve_servers::demo::Demo;
+use record::LogRecorder;
+use std::{path::Path, sync::Arc, time::Duration, time::SystemTime};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The file in the data directory that holds the seal key (decision D50).
+const SEAL_FILE: &str = "seal.key";
+/// How long an unused session or child of a server is kept.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+/// How long tasks may take to end after everything was told to stop; a child's shutdown ladder fits into it.
+const WIND_UP: Duration = Duration::from_secs(6);
+
+/// A running gateway and what it needs to end.
+pub struct Gate {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Its counters.
+    pub metrics: Arc<Metrics>,
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// Where the seal keys come from.
+#[derive(Debug, Clone, Copy)]
+pub enum SealFrom<'a> {
+    /// The configuration, else a file in this directory.
+    Data(&'a Path),
+    /// Keys of this process alone: nothing outlives it.
+    Process,
+}
+
+impl Gate {
+    /// Builds the gateway. Must run inside the runtime. No server is contacted (decision D20).
+    pub fn build(
+        config: &Config,
+        seal: SealFrom<'_>,
+        eras: Eras,
+        log: Option<LogSink>,
+    ) -> Result<Self, CommandError> {
+        let tracker = TaskTracker::new();
+        let shutdown = CancellationToken::new();
+        let servers: Vec<ServerSetup> =
+            config.servers.iter().map(|server| server_setup(server, eras)).collect::<Result<_, _>>()?;
+        let metrics = Arc::new(Metrics::new(config.servers.iter().map(|server| &server.name)));
+        let recorder = Both { log: log.map(LogRecorder::new), metrics: metrics.clone() };
+        let gateway = Gateway::new(Setup {
+            servers,
+            policy: policy(config)?,
+            identity: identity(config)?,
+            seals: seals(config, seal)?,
+            replica: replica()?,
+            limits: config.limits.clone(),
+            park_ttl: config
+                .servers
+                .iter()
+                .map(|server| server.deadlines.ask)
+                .max()
+                .unwrap_or(Duration::from_secs(300)),
+            recorder: Arc::new(recorder),
+            tracker: tracker.clone(),
+            shutdown: shutdown.clone(),
+        });
+        Ok(Self { gateway, metrics, tracker, shutdown })
+    }
+
+    /// Ends everything that the gate owns: parked calls are answered, children go down their ladder (decision D57).
+    pub async fn end(self) {
+        self.gateway.close();
+        self.shutdown.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(WIND_UP, self.tracker.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+struct Both {
+    log: Option<LogRecorder>,
+    metrics: Arc<Metrics>,
+}
+
+impl Recorder for Both {
+    fn record(&self, record: &portreeve_gateway::Record) {
+        self.metrics.record(record);
+        if let Some(log) = &self.log {
+            log.record(record);
+        }
+    }
+}
+
+fn failed(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+    CommandError::new(Exit::Usage, what, source)
+}
+
+fn server_setup(server: &config::Server, eras: Eras) -> Result<ServerSetup, CommandError> {
+    let credential = match &server.kind {
+        ServerKind::Remote(remote) => remote.credential.clone(),
+        ServerKind::Child(_) | ServerKind::Builtin(_) => None,
+    };
+    Ok(ServerSetup {
+        name: server.name.clone(),
+        service: service(server)?,
+        isolation: match server.isolation {
+            Isolation::Shared => portreeve_gateway::Isolation::Shared,
+            Isolation::Principal => portreeve_gateway::Isolation::Principal,
+            Isolation::Session => portreeve_gateway::Isolation::Session,
+        },
+        offer: Offer {
+            elicitation: server.offer.elicitation,
+            sampling: server.offer.sampling,
+            roots: server.offer.roots,
+        },
+        roots: (!server.roots.is_empty()).then(|| roots(&server.roots)),
+        credential,
+        eras,
+    })
+}
+
+fn roots(roots: &[config::Root]) -> RawJson {
+    let roots: Vec<serde_json::Value> = roots
+        .iter()
+        .map(|root| match &root.name {
+            Some(name) => serde_json::json!({"uri": root.uri, "name": name}),
+            None => serde_json::json!({"uri": root.uri}),
+        })
+        .collect();
+    serde_json::json!({ "roots": roots }).into()
+}
+
+fn service(server: &config::Server) -> Result<Arc<dyn Service>, CommandError> {
+    let demo =
+        Demo::new().map_err(|error| CommandError::new(Exit::Failed, server.name.to_string(), error))?;
+    Ok(Arc::new(demo))
+}
+
+fn policy(config: &Config) -> Result<Policy, CommandError> {
+    let globs = |texts: &[String]| -> Result<Vec<Glob>, CommandError> {
+        texts
+            .iter()
+            .map(|text| Glob::new(text))
+            .collect::<Result<_, _>>()
+            .map_err(|error| failed("a pattern is wrong", error))
+    };
+    let everything = |patterns: &[String]| patterns.iter().any(|pattern| pattern == "*");
+    let mut rules = Vec::with_capacity(config.keys.len());
+    for key in &config.keys {
+        let mut allow = Vec::with_capacity(key.allow.len());
+        for grant in &key.allow {
+            let server = Glob::new(&grant.server).map_err(|error| failed("a pattern is wrong", error))?;
+            let tools = if everything(&grant.tools) { None } else { Some(globs(&grant.tools)?) };
+            allow.push(Allow { server, tools });
+        }
+        rules.push(KeyRule { key: key.name.clone(), allow });
+    }
+    let mut policy = Policy::new(rules);
+    for server in &config.servers {
+        let allow = if everything(&server.tools.allow) { None } else { Some(globs(&server.tools.allow)?) };
+        let deny = globs(&server.tools.deny)?;
+        if allow.is_some() || !deny.is_empty() {
+            policy = policy.with_tool_filter(server.name.clone(), ToolFilter { allow, deny });
+        }
+    }
+    Ok(policy)
+}
+
+fn identity(config: &Config) -> Result<Identity, CommandError> {
+    if config.keys.is_empty() {
+        return Ok(Identity::loopback());
+    }
+    let keys = config.keys.iter().map(|key| (key.name.clone(), key.secret.clone()));
+    Keys::new(keys).map(Identity::Keys).map_err(|error| failed("the keys cannot be used", error))
+}
+
+fn seals(config: &Config, from: SealFrom<'_>) -> Result<KeyRing, CommandError> {
+    let made = match from {
+        SealFrom::Process => KeyRing::from_secrets(&[Secret::new(nonce()? + &nonce()?)]),
+        SealFrom::Data(_) if !config.seal_keys.is_empty() => KeyRing::from_secrets(&config.seal_keys),
+        SealFrom::Data(directory) => {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                failed(&format!("cannot make the data directory {}", directory.display()), error)
+            })?;
+            KeyRing::load_or_create(&directory.join(SEAL_FILE))
+        }
+    };
+    made.map_err(|error| failed("the seal keys cannot be used", error))
+}
+
+/// 128 random bits as text.
+fn nonce() -> Result<String, CommandError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| CommandError::new(Exit::Failed, "the system gives no random bytes", error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// This process: a nonce that it drew and the moment it started.
+fn replica() -> Result<ReplicaId, CommandError> {
+    let started = Timestamp::from_system(SystemTime::now()).0;
+    Ok(ReplicaId::new(&format!("{started:x}-{}", &nonce()?[..8])))
+}
+
+/// The demo under this name and nothing else.
+pub fn demo_config(name: &str) -> Result<Config, CommandError> {
+    let mut config = Config::demo();
+    let name = ServerName::new(name).map_err(|error| failed("the demo cannot have that name", error))?;
+    config.servers = vec![config::Server::new(name.clone(), ServerKind::Builtin(Builtin::Demo))];
+    config.mcp.root = Some(name);
+    Ok(config)
+}
