@@ -137,7 +137,8 @@ async def on_one_connection(connect, job: dict, waiting: list[dict], results: di
                     await one_scenario(job, session, asked, scenario, outcome)
                     if "url" in job["target"]:
                         break
-        if connecting.cancelled_caught:
+                connecting.deadline = anyio.current_time() + job["seconds"]
+        if connecting.cancelled_caught and not outcome.get("done"):
             outcome["failed"] = f"no connection within {job['seconds']} s"
     except TimeoutError:
         outcome.setdefault("failed", f"no answer within {job['seconds']} s")
