@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import scenarios
 from parts import Gateway, Processes, Relay, drive, http_server
@@ -39,6 +39,9 @@ class Client:
         if self.mode == "auto":
             return server.eras[-1] if direct else MODERN
         return LEGACY if self.mode == "legacy" else self.mode
+
+    def can_do_without(self, server: "Server") -> bool:
+        return self.speaks_to(server) and not self.door and not server.builtin
 
     def speaks_to(self, server: "Server") -> bool:
         return self.mode == "auto" or self.version(server, True) in server.eras
@@ -62,11 +65,15 @@ class Server:
     command: tuple[str, ...]
     eras: tuple[str, ...]
     http: bool
-    failure_prefix: str | None
-    """What stands before a tool's own error text; None for server-everything, which has scenarios of its own."""
+    family: Callable[[], list[scenarios.Scenario]]
+    builtin: str | None = None
+    """Part of the gateway, so never reached directly."""
 
-    def scenarios(self) -> list[scenarios.Scenario]:
-        return scenarios.everything() if self.failure_prefix is None else scenarios.ours(self.failure_prefix)
+    def entry(self, url: str | None) -> dict:
+        """What the gateway's configuration says about it."""
+        if self.builtin:
+            return {"builtin": self.builtin}
+        return {"url": url} if self.http else as_command(self.command)
 
 
 def servers(stack: Path) -> dict[str, Server]:
@@ -75,15 +82,16 @@ def servers(stack: Path) -> dict[str, Server]:
     preload = ("--import", (HERE / "servers/loopback.mjs").as_uri())
     one = (str(stack / "py1/bin/python"), str(HERE / "servers/py1.py"))
     two = (str(stack / "py2/bin/python"), str(HERE / "servers/py2.py"))
-    both, prefix = (LEGACY, MODERN), "Error executing tool fail: "
+    both, ours, everything = (LEGACY, MODERN), scenarios.ours, scenarios.everything
     return {
-        "everything-stdio": Server((node, entry, "stdio"), (LEGACY,), False, None),
-        "everything-http": Server((node, *preload, entry, "streamableHttp"), (LEGACY,), True, None),
-        "py1-stdio": Server((*one, "stdio"), (LEGACY,), False, prefix),
-        "py1-http": Server((*one, "http"), (LEGACY,), True, prefix),
-        "py2-stdio": Server((*two, "dual", "stdio"), both, False, prefix),
-        "py2-http": Server((*two, "dual", "http"), both, True, prefix),
-        "py2-modern-http": Server((*two, "modern", "http"), (MODERN,), True, prefix),
+        "everything-stdio": Server((node, entry, "stdio"), (LEGACY,), False, everything),
+        "everything-http": Server((node, *preload, entry, "streamableHttp"), (LEGACY,), True, everything),
+        "py1-stdio": Server((*one, "stdio"), (LEGACY,), False, ours),
+        "py1-http": Server((*one, "http"), (LEGACY,), True, ours),
+        "py2-stdio": Server((*two, "dual", "stdio"), both, False, ours),
+        "py2-http": Server((*two, "dual", "http"), both, True, ours),
+        "py2-modern-http": Server((*two, "modern", "http"), (MODERN,), True, ours),
+        "demo": Server((), both, False, scenarios.demo, builtin="demo"),
     }
 
 
@@ -110,10 +118,7 @@ class Matrix:
                 seen = Relay(self.processes, port, f"{name}-upstream").port if self.options.trace else port
                 self.upstream_urls[name] = f"http://127.0.0.1:{seen}/mcp"
         if not self.options.direct:
-            entries = {
-                name: {"url": self.upstream_urls[name]} if server.http else as_command(server.command)
-                for name, server in self.columns.items()
-            }
+            entries = {name: server.entry(self.upstream_urls.get(name)) for name, server in self.columns.items()}
             self.gateway = Gateway(self.processes, self.options.portreeve, entries, self.options.key, self.options.trace)
 
     def target(self, client: Client, server: str, direct: bool) -> dict:
@@ -126,7 +131,7 @@ class Matrix:
 
     def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
         spec = CLIENTS[client]
-        wanted = [s for s in self.servers[server].scenarios() if names is None or s.name in names]
+        wanted = [s for s in self.servers[server].family() if names is None or s.name in names]
         job = {
             "target": self.target(spec, server, direct),
             "mode": spec.mode,
@@ -142,7 +147,7 @@ class Matrix:
         observed = self.run(client, server, self.options.scenario, direct)
         spec = self.servers[server]
         wrong: dict[str, list] = {}
-        for scenario in spec.scenarios():
+        for scenario in spec.family():
             if scenario.name in observed:
                 found = self.judge(CLIENTS[client], server, scenario, observed[scenario.name])
                 if found:
@@ -160,7 +165,7 @@ class Matrix:
         version = client.version(self.servers[server], self.options.direct)
         if not found and result.get("version") != version:
             found = [("negotiated version", version, result.get("version"))]
-        if not found and scenario.name == "list" and not self.options.direct:
+        if not found and scenario.name == "list" and not self.options.direct and not self.servers[server].builtin:
             found = self.judge_list(client, server, result)
         return found
 
@@ -196,8 +201,8 @@ class Matrix:
         Only what the server is known not to have is forgiven, and only after trying: a direct call that fails by
         accident must not excuse the gateway. What else fails directly too is added to the differences.
         """
-        by_name = {scenario.name: scenario for scenario in self.servers[server].scenarios()}
-        if self.options.direct:
+        by_name = {scenario.name: scenario for scenario in self.servers[server].family()}
+        if self.options.direct or self.servers[server].builtin:
             return [name for name in wrong if not by_name[name].offered]
         refused = []
         for name, again in self.direct(self.reference(CLIENTS[client], server), server, list(wrong)).items():
@@ -289,7 +294,7 @@ def main() -> int:
             (client, server)
             for server in matrix.columns
             for client, spec in matrix.clients.items()
-            if not options.direct or (spec.speaks_to(matrix.servers[server]) and not spec.door)
+            if not options.direct or spec.can_do_without(matrix.servers[server])
         ]
         run_all(matrix, pairs, began + options.limit)
         left = matrix.gateway.stop() if matrix.gateway else []

@@ -1,7 +1,7 @@
 """The scenarios: what a driver is told to do with a server, and the value that must be observed.
 
-One list for the servers of ours (`servers/py1.py`, `servers/py2.py`, same tools, same answers) and one for
-`server-everything`. Expected values are literal or computed by `clients/answers.py`; none is taken from a run.
+One list for the servers of ours (`servers/py1.py`, `servers/py2.py`, same tools, same answers), one for
+`server-everything`, one for the gateway's own demo server. Expected values are literal or computed by `clients/answers.py`; none is taken from a run.
 """
 
 import json
@@ -139,9 +139,9 @@ def eight() -> Step:
     return Step({"op": "together", "calls": calls}, expected, view)
 
 
-def ours(failure_prefix: str) -> list[Scenario]:
+def ours() -> list[Scenario]:
     added = {"error": False, "content": ["5"], "structured": {"result": 5}}
-    failed = {"error": True, "content": [f"{failure_prefix}no such luck: ä€"], "structured": None}
+    failed = {"error": True, "content": ["Error executing tool fail: no such luck: ä€"], "structured": None}
     two, two_asked = twice()
     model = {"model": answers.MODEL, "text": "sampled: say it"}
     return [
@@ -287,4 +287,64 @@ def everything() -> list[Scenario]:
             "progress",
             [Step(call("trigger-long-running-operation", operation, True), long_running(operation), but_the_last_step)],
         ),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- the built-in demo
+
+DEMO_TOOLS = {"add", "ask_model", "ask_name", "ask_two", "countdown", "echo", "fail", "interview", "list_roots"}
+
+
+def demo_name(action: str) -> Scenario:
+    endings = {
+        "accept": said("Hello, person 1!"),
+        "decline": said("You declined to answer.", error=True),
+        "cancel": said("You closed the question.", error=True),
+    }
+    return Scenario(action, [Step(call("ask_name", {}), endings[action])], action, ["What is your name?"])
+
+
+def demo_eight() -> Step:
+    calls = [each for n in EIGHT for each in (call("ask_name", {}), call("echo", {"text": f"e{n}"}))]
+
+    def view(results: list) -> dict:
+        asking = sorted(result["content"][0] for result in results[::2])
+        return {"answers": asking, "others": [result["content"] for result in results[1::2]]}
+
+    expected = {"answers": [f"Hello, person {n}!" for n in EIGHT], "others": [[f"e{n}"] for n in EIGHT]}
+    return Step({"op": "together", "calls": calls}, expected, view)
+
+
+def demo() -> list[Scenario]:
+    """Both ends are then not of others, so this column has no direct counterpart; the conformance suite has more."""
+    colour, first, last = "What is your favourite colour, person 1?", "What is your first name?", "What is your last name?"
+    roots = said("Roots:\n" + "\n".join(f"{root['name']}: {root['uri']}" for root in answers.ROOTS))
+    countdown = call("countdown", {"steps": 3, "interval_ms": 30}, progress=True)
+    return [
+        Scenario("list", [Step({"op": "list"}, [], lambda tools: sorted(DEMO_TOOLS - tools.keys()))]),
+        Scenario(
+            "call",
+            [
+                Step(call("echo", {"text": "ä€ \"q\""}), said("ä€ \"q\"")),
+                Step(call("add", {"a": 2, "b": 3}), {"sum": 5}, lambda result: result["structured"]),
+            ],
+        ),
+        Scenario("error", [Step(call("fail", {"message": "no such luck"}), said("no such luck", error=True))]),
+        *(demo_name(action) for action in ("accept", "decline", "cancel")),
+        Scenario(
+            "two",
+            [Step(call("interview", {}), said(f"person 1 likes colour to {colour}."))],
+            asked=["What is your name?", colour],
+        ),
+        Scenario(
+            "both",
+            [Step(call("ask_two", {}), said(f"Hello, first to {first} last to {last}!"))],
+            asked=[first, last],
+        ),
+        Scenario("eight", [demo_eight()], asked=["What is your name?"] * len(EIGHT)),
+        Scenario(
+            "sampling", [Step(call("ask_model", {"prompt": "say it"}), said("Your model says: sampled: say it"))]
+        ),
+        Scenario("roots", [Step(call("list_roots", {}), roots)]),
+        Scenario("progress", [Step(countdown, [[1, 3], [2, 3], [3, 3]], lambda r: [p[:2] for p in r["progress"]])]),
     ]

@@ -30,7 +30,7 @@ def undo(result: dict) -> dict:
 
 class Comparison(unittest.TestCase):
     def setUp(self):
-        self.known = {scenario.name: scenario for scenario in scenarios.ours("x: ")}
+        self.known = {scenario.name: scenario for scenario in scenarios.ours()}
 
     def differs(self, name: str, change) -> bool:
         result = right(self.known[name])
