@@ -160,7 +160,7 @@ fn without_in_any(value: &RawJson) -> Option<RawJson> {
     if edited.iter().all(Option::is_none) {
         return None;
     }
-    Some(crate::payload::array(schemas.iter().zip(&edited).map(|(old, new)| new.as_ref().unwrap_or(old))))
+    Some(RawJson::array(schemas.iter().zip(&edited).map(|(old, new)| new.as_ref().unwrap_or(old))))
 }
 
 /// How a schema is reached from the root.

@@ -239,6 +239,22 @@ impl RawJson {
         found.map(|range| Self(self.0.slice(range)))
     }
 
+    /// The first member of each of these names, in one scan that ends with the last one found.
+    pub(crate) fn get_all<const N: usize>(&self, wanted: [&str; N]) -> [Option<Self>; N] {
+        let mut found = [const { None }; N];
+        let mut left = N;
+        let _ = self.walk(|key, at, value| {
+            let index = wanted.iter().position(|name| *name == key);
+            if let Some(slot) = index.map(|index| &mut found[index]).filter(|slot| slot.is_none()) {
+                *slot = Some(Self(self.0.slice(value)));
+                left -= 1;
+            }
+            // Any error ends the walk.
+            if left == 0 { Err(JsonError::Syntax(at)) } else { Ok(()) }
+        });
+        found
+    }
+
     /// The elements of an array; `None` for other types.
     pub fn elements(&self) -> Option<Vec<Self>> {
         if self.kind() != Kind::Array {
@@ -258,6 +274,19 @@ impl RawJson {
                 scan.at += 1;
             }
         }
+    }
+
+    /// An array of these values.
+    pub(crate) fn array<'a>(elements: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut out = vec![b'['];
+        for element in elements {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&element.0);
+        }
+        out.push(b']');
+        Self(out.into())
     }
 
     /// The object with some members dropped and others set (at their place, or at the end). Not an object: as it is.

@@ -84,24 +84,6 @@ fn may_have(json: &RawJson, keys: &[&str]) -> bool {
         || memmem::find(bytes, b"\\u").is_some()
 }
 
-/// The first member of each of these names.
-fn get_all<const N: usize>(object: &RawJson, wanted: [&str; N]) -> [Option<RawJson>; N] {
-    wanted.map(|key| object.get(key))
-}
-
-/// An array of these values.
-pub(crate) fn array<'a>(elements: impl IntoIterator<Item = &'a RawJson>) -> RawJson {
-    let mut out = vec![b'['];
-    for element in elements {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        out.extend_from_slice(element.as_bytes());
-    }
-    out.push(b']');
-    RawJson::trusted(out)
-}
-
 fn is_object(raw: &RawJson) -> bool {
     raw.kind() == Kind::Object
 }

@@ -106,4 +106,9 @@ fn edits_are_splices() {
     assert_eq!(parse("[1, [2],{}]").unwrap().elements().unwrap().len(), 3);
     assert_eq!(raw.get("b").unwrap().as_str(), r#"{"c" :2}"#);
     assert!(raw.get("x").is_none());
+    let twice = parse(r#"{"a":1,"b":2,"a":3,"d":4}"#).unwrap();
+    let seen = twice.get_all(["d", "a", "x"]).map(|value| value.map(|value| value.as_str().to_owned()));
+    assert_eq!(seen, [Some("4".to_owned()), Some("1".to_owned()), None]);
+    assert_eq!(RawJson::array(&twice.get_all(["a", "b"]).map(Option::unwrap)).as_str(), "[1,2]");
+    assert_eq!(RawJson::array([]).as_str(), "[]");
 }

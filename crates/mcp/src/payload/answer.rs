@@ -45,7 +45,7 @@ pub fn answer_for_server(kind: AskKind, rewrite: &AskRewrite, answer: &RawJson, 
         crate::Era::Modern => answer_for_modern(answer),
         crate::Era::Legacy => answer_for_legacy(kind, answer, server),
     };
-    let [action, content] = super::get_all(&answer, ["action", "content"]);
+    let [action, content] = answer.get_all(["action", "content"]);
     let accepted = action.is_some_and(|action| action.as_bytes() == b"\"accept\"");
     if rewrite.choices.is_empty() || !accepted {
         return Answered::Done(answer);
@@ -66,7 +66,7 @@ fn with_reason(rewrite: &AskRewrite, reason: &str) -> RawJson {
 
 /// Answers have no `resultType` in either era's wire form, and reserved `_meta` ends here.
 fn bare(answer: &RawJson) -> Edit<'static> {
-    let [kind, meta] = super::get_all(answer, ["resultType", "_meta"]);
+    let [kind, meta] = answer.get_all(["resultType", "_meta"]);
     let mut edit = Edit::default();
     if kind.is_some() {
         edit.drop("resultType");

@@ -53,7 +53,7 @@ pub fn ask_for_client(
 /// Without what ends at this hop: reserved keys, the server's progress token, and towards modern clients the members
 /// that only 2025-11-25 knows.
 fn clean(kind: AskKind, params: &RawJson, client: Version) -> RawJson {
-    let [meta, task, elicitation] = super::get_all(params, ["_meta", "task", "elicitationId"]);
+    let [meta, task, elicitation] = params.get_all(["_meta", "task", "elicitationId"]);
     let mut edit = Edit::default();
     edit.clean_meta_of(meta.as_ref(), |key| {
         let relayed = client.era() == Era::Legacy && super::KEPT.contains(&key);
@@ -70,7 +70,7 @@ fn clean(kind: AskKind, params: &RawJson, client: Version) -> RawJson {
 
 /// Sampling before 2025-11-25: no tools, one block per message.
 fn sampling(params: &RawJson, client: Version) -> Result<RawJson, Unaskable> {
-    let [tools, choice, messages] = super::get_all(params, ["tools", "toolChoice", "messages"]);
+    let [tools, choice, messages] = params.get_all(["tools", "toolChoice", "messages"]);
     let mut edit = Edit::default();
     if let Some(tools) = tools {
         if tools.elements().is_none_or(|tools| !tools.is_empty()) {
@@ -87,7 +87,7 @@ fn sampling(params: &RawJson, client: Version) -> Result<RawJson, Unaskable> {
             single_blocks(message, client, &mut new)?;
         }
         if new != old {
-            edit.set("messages", super::array(&new));
+            edit.set("messages", RawJson::array(&new));
         }
     }
     Ok(edit.apply(params))

@@ -34,7 +34,7 @@ fn edit_elements(array: &RawJson, edit: impl Fn(usize, &RawJson) -> Option<RawJs
     if new.iter().all(Option::is_none) {
         return None;
     }
-    Some(super::array(old.iter().zip(&new).map(|(old, new)| new.as_ref().unwrap_or(old))))
+    Some(RawJson::array(old.iter().zip(&new).map(|(old, new)| new.as_ref().unwrap_or(old))))
 }
 
 fn downgraded(block: &RawJson, index: usize, client: Version) -> Option<RawJson> {
@@ -47,7 +47,7 @@ fn downgraded(block: &RawJson, index: usize, client: Version) -> Option<RawJson>
 
 /// An embedded resource keeps the sound itself. Its URI only has to be one: nothing can be read from it.
 fn embedded_audio(block: &RawJson, index: usize) -> RawJson {
-    let [data, mime, annotations] = super::get_all(block, ["data", "mimeType", "annotations"]);
+    let [data, mime, annotations] = block.get_all(["data", "mimeType", "annotations"]);
     let uri = RawJson::string(&format!("attachment:audio-{index}"));
     let mut members = vec![("uri", &uri)];
     members.extend(mime.as_ref().map(|mime| ("mimeType", mime)));
@@ -59,7 +59,7 @@ fn embedded_audio(block: &RawJson, index: usize) -> RawJson {
 }
 
 fn linked_text(block: &RawJson) -> RawJson {
-    let [uri, name, title, description] = super::get_all(block, ["uri", "name", "title", "description"]);
+    let [uri, name, title, description] = block.get_all(["uri", "name", "title", "description"]);
     let text = |raw: Option<RawJson>| raw.and_then(|raw| raw.string_value()).filter(|text| !text.is_empty());
     let uri = text(uri).unwrap_or(crate::Text::from_static(""));
     let mut line = match text(title).or_else(|| text(name)) {
@@ -85,5 +85,5 @@ pub(super) fn with_text_copy(content: Option<&RawJson>, structured: &RawJson) ->
         return None;
     }
     blocks.push(text_block(structured.as_str(), None));
-    Some(super::array(&blocks))
+    Some(RawJson::array(&blocks))
 }

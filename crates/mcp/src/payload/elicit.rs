@@ -22,7 +22,7 @@ pub(super) struct Choice {
 
 /// `params` of `elicitation/create` in the terms of 2025-06-18.
 pub(super) fn form(params: &RawJson, choices: &mut Vec<Choice>) -> Result<RawJson, Unaskable> {
-    let [mode, schema] = super::get_all(params, ["mode", "requestedSchema"]);
+    let [mode, schema] = params.get_all(["mode", "requestedSchema"]);
     let mut edit = Edit::default();
     if let Some(mode) = mode {
         if mode.as_bytes() != b"\"form\"" {
@@ -40,7 +40,7 @@ pub(super) fn form(params: &RawJson, choices: &mut Vec<Choice>) -> Result<RawJso
 
 /// `None` where nothing changes.
 fn plain_schema(schema: &RawJson, choices: &mut Vec<Choice>) -> Result<Option<RawJson>, Unaskable> {
-    let [properties, required] = super::get_all(schema, ["properties", "required"]);
+    let [properties, required] = schema.get_all(["properties", "required"]);
     let Some(properties) = properties else { return Ok(None) };
     let Ok(fields) = properties.members() else { return Err(Unaskable::Form) };
     let required: Vec<Text> = required
@@ -71,14 +71,14 @@ fn plain_schema(schema: &RawJson, choices: &mut Vec<Choice>) -> Result<Option<Ra
     let mut edit = Edit::default();
     edit.set("properties", RawJson::trusted(out));
     if left.len() < required.len() {
-        edit.set("required", super::array(&left));
+        edit.set("required", RawJson::array(&left));
     }
     Ok(Some(edit.apply(schema)))
 }
 
 /// A field with titled options as `enum` and `enumNames`, and without a default that is not a boolean.
 fn plain_field(field: &RawJson) -> RawJson {
-    let [one_of, any_of, default] = super::get_all(field, ["oneOf", "anyOf", "default"]);
+    let [one_of, any_of, default] = field.get_all(["oneOf", "anyOf", "default"]);
     let mut edit = Edit::default();
     if default.is_some_and(|default| default.kind() != Kind::Bool) {
         edit.drop("default");
@@ -86,9 +86,9 @@ fn plain_field(field: &RawJson) -> RawJson {
     if let Some(options) = one_of.or(any_of).and_then(|options| titled(&options)) {
         edit.drop("oneOf");
         edit.drop("anyOf");
-        edit.set("enum", super::array(options.iter().map(|option| &option.value)));
+        edit.set("enum", RawJson::array(options.iter().map(|option| &option.value)));
         let names: Vec<_> = options.iter().map(|option| RawJson::string(&option.title)).collect();
-        edit.set("enumNames", super::array(&names));
+        edit.set("enumNames", RawJson::array(&names));
     }
     edit.apply(field)
 }
@@ -109,7 +109,7 @@ impl Choosable {
 /// `[{const, title}]`; `None` if it is anything else.
 fn titled(options: &RawJson) -> Option<Vec<Choosable>> {
     let option = |raw: &RawJson| {
-        let [value, title] = super::get_all(raw, ["const", "title"]);
+        let [value, title] = raw.get_all(["const", "title"]);
         Some(Choosable::new(value?, title.and_then(|title| title.string_value())))
     };
     options.elements()?.iter().map(option).collect()
@@ -118,7 +118,7 @@ fn titled(options: &RawJson) -> Option<Vec<Choosable>> {
 /// The options of a multi-select.
 fn items(field: &RawJson) -> Option<Vec<Choosable>> {
     let [values, names, one_of, any_of] =
-        super::get_all(&field.get("items")?, ["enum", "enumNames", "oneOf", "anyOf"]);
+        field.get("items")?.get_all(["enum", "enumNames", "oneOf", "anyOf"]);
     if let Some(options) = any_of.or(one_of) {
         return titled(&options);
     }
@@ -134,7 +134,7 @@ fn split(field: &Member, fields: &[Member], required: bool, out: &mut Vec<u8>) -
     let options =
         items(&field.value).filter(|options| options.len() <= MAX_OPTIONS).ok_or(Unaskable::Form)?;
     let [title, description, default, min, max] =
-        super::get_all(&field.value, ["title", "description", "default", "minItems", "maxItems"]);
+        field.value.get_all(["title", "description", "default", "minItems", "maxItems"]);
     let label = title.and_then(|title| title.string_value()).unwrap_or_else(|| field.key.clone());
     let defaults = default.and_then(|default| default.elements()).unwrap_or_default();
     let mut choice = Choice {
@@ -177,7 +177,7 @@ pub(super) fn join(content: &RawJson, choices: &[Choice]) -> Result<RawJson, Str
             continue;
         }
         choice.check(chosen.len() as u64)?;
-        edit.set(&choice.name, super::array(chosen));
+        edit.set(&choice.name, RawJson::array(chosen));
     }
     Ok(edit.apply(content))
 }

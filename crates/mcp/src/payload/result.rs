@@ -36,14 +36,13 @@ fn is_cacheable(method: &Method) -> bool {
 fn complete(method: &Method, result: &RawJson) -> RawJson {
     let mut edit = Edit::default();
     if !is_cacheable(method) {
-        if !result.as_bytes().starts_with(b"{\"resultType\":")
-            && super::get_all(result, ["resultType"])[0].is_none()
+        if !result.as_bytes().starts_with(b"{\"resultType\":") && result.get_all(["resultType"])[0].is_none()
         {
             edit.set("resultType", COMPLETE);
         }
         return edit.apply(result);
     }
-    let [kind, ttl, scope] = super::get_all(result, ["resultType", "ttlMs", "cacheScope"]);
+    let [kind, ttl, scope] = result.get_all(["resultType", "ttlMs", "cacheScope"]);
     if kind.is_none() {
         edit.set("resultType", COMPLETE);
     }
@@ -71,8 +70,7 @@ fn upgrade(method: &Method, result: &RawJson) -> RawJson {
     };
     let mut result = result.clone();
     if may_have(&result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
-        let [kind, ttl, scope, meta] =
-            super::get_all(&result, ["resultType", "ttlMs", "cacheScope", "_meta"]);
+        let [kind, ttl, scope, meta] = result.get_all(["resultType", "ttlMs", "cacheScope", "_meta"]);
         let mut edit = Edit::default();
         edit.clean_meta(meta.as_ref());
         if kind.is_some() {
@@ -99,7 +97,7 @@ fn upgrade(method: &Method, result: &RawJson) -> RawJson {
 fn downgrade(method: &Method, result: &RawJson, client: Version) -> RawJson {
     let mut edit = Edit::default();
     if may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
-        let [kind, ttl, scope, meta] = super::get_all(result, ["resultType", "ttlMs", "cacheScope", "_meta"]);
+        let [kind, ttl, scope, meta] = result.get_all(["resultType", "ttlMs", "cacheScope", "_meta"]);
         for (key, value) in [("resultType", kind), ("ttlMs", ttl), ("cacheScope", scope)] {
             if value.is_some() {
                 edit.drop(key);
@@ -125,7 +123,7 @@ fn tool_result(edit: &mut Edit<'_>, result: &RawJson, client: Version) {
     if !blocks && !structured {
         return;
     }
-    let [old, structured] = super::get_all(result, ["content", "structuredContent"]);
+    let [old, structured] = result.get_all(["content", "structuredContent"]);
     let mut new = old.as_ref().filter(|_| blocks).and_then(|blocks| content::blocks(blocks, client));
     if let Some(value) = structured.filter(|value| !may_see(value, client)) {
         edit.drop("structuredContent");
@@ -149,7 +147,7 @@ fn may_see(structured: &RawJson, client: Version) -> bool {
 #[must_use]
 pub fn tool_for_client(tool: &RawJson, client: Version, server: Era) -> RawJson {
     let [input, output, execution, meta] =
-        super::get_all(tool, ["inputSchema", "outputSchema", "execution", "_meta"]);
+        tool.get_all(["inputSchema", "outputSchema", "execution", "_meta"]);
     let mut edit = Edit::default();
     if client.era() == Era::Modern {
         if execution.is_some() {
