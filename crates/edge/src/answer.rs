@@ -62,11 +62,11 @@ pub(crate) fn refused(era: Era, id: &Id, refusal: Refusal) -> Response<OutBody> 
 /// The status that the specification forces; everything else is in-band, since a dual-era client takes a bare 400 for
 /// proof of a legacy server (mcp.md 1.3).
 fn status_of(era: Era, error: &RpcError) -> StatusCode {
-    match (era, error.code) {
-        (Era::Legacy, _) => StatusCode::OK,
-        (Era::Modern, Code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
-        (Era::Modern, code) if code.proves_modern() => StatusCode::BAD_REQUEST,
-        (Era::Modern, _) => StatusCode::OK,
+    match error.code {
+        _ if era == Era::Legacy => StatusCode::OK,
+        Code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        code if code.proves_modern() => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
     }
 }
 

@@ -445,7 +445,7 @@ pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
         let Got::Yes(outcome) = &answer.got else { continue };
         match (in_server_terms(inner, answer.kind, &answer.rewrite, outcome.clone()), answer.kind) {
             (Ok(Outcome::Result(value)), _) => {
-                json::write_member(&mut responses, &answer.key, value.as_bytes())
+                json::write_member(&mut responses, &answer.key, value.as_bytes());
             }
             (Err(question), kind) => {
                 answer.got = ask_again(inner, kind, Some(&question));

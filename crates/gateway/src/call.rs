@@ -161,6 +161,9 @@ impl Gateway {
             Ok(aim) => aim,
             Err(error) => return self.refused(&call, None, error),
         };
+        if let Err(error) = self.within_rate(&call) {
+            return self.refused(&call, Some(&aim), error.into());
+        }
         let located = match self.locate(&call, &aim).await {
             Ok(located) => located,
             Err(error) => return self.refused(&call, Some(&aim), error),
@@ -235,6 +238,19 @@ impl Gateway {
         target: Target,
     ) -> Result<(Authorized<Target>, Decision), Denied> {
         authorize(&self.policy, principal, target, None)
+    }
+
+    /// Callers who prove who they are have a rate (decision D36).
+    fn within_rate(&self, call: &Call<'_>) -> Result<(), RpcError> {
+        if !call.inbound.principal.is_authenticated() {
+            return Ok(());
+        }
+        self.rates.take(call.inbound.principal.id(), call.began).map_err(|wait| {
+            let seconds = wait.as_secs() + 1;
+            let data = serde_json::json!({ "retryAfterSeconds": seconds }).into();
+            let text = format!("too many calls a minute; nothing was run, try again in {seconds} s");
+            RpcError::new(error::RATE_LIMITED, text).with_data(data)
+        })
     }
 
     /// Finds what a call is about. Tools are looked up in the catalogue, which also tells the server's era.

@@ -13,6 +13,7 @@ mod exchange;
 pub mod listen;
 mod local;
 mod park;
+mod rate;
 pub mod record;
 pub mod server;
 mod session;
@@ -31,6 +32,7 @@ use portreeve_auth::Identity;
 use portreeve_model::{Limits, Principal, ReplicaId, RequestId, ServerName, Timestamp};
 use portreeve_policy::Policy;
 use portreeve_seal::KeyRing;
+use rate::Rates;
 use session::Sessions;
 use std::{
     collections::BTreeMap,
@@ -80,6 +82,7 @@ pub struct Gateway {
     pub(crate) park_ttl: Duration,
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) parking: Parking,
+    pub(crate) rates: Rates,
     pub(crate) sessions: Sessions,
     pub(crate) tracker: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -105,6 +108,7 @@ impl Gateway {
             identity: setup.identity,
             seals: setup.seals,
             replica: setup.replica,
+            rates: Rates::new(setup.limits.calls_per_minute),
             limits: setup.limits,
             park_ttl: setup.park_ttl,
             recorder: setup.recorder,

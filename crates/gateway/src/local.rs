@@ -117,10 +117,13 @@ impl Gateway {
             Method::Initialize => {
                 Err(Refusal::handler(Code::INVALID_REQUEST, "this session is already initialized"))
             }
-            Method::Discover | Method::Listen | Method::TasksUpdate => {
-                Err(error::method_not_found(method.as_str()).into())
-            }
-            Method::TasksGet | Method::TasksResult | Method::TasksList | Method::TasksCancel => {
+            Method::Discover
+            | Method::Listen
+            | Method::TasksUpdate
+            | Method::TasksGet
+            | Method::TasksResult
+            | Method::TasksList
+            | Method::TasksCancel => {
                 Err(error::method_not_found(method.as_str()).into())
             }
             Method::SetLevel => match params.text("level").and_then(|level| LogLevel::parse(&level)) {

@@ -25,7 +25,6 @@ pub enum Isolation {
 
 /// What of a client's abilities a server is told of (decision D5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "three switches of the configuration and nothing else")]
 pub struct Offer {
     /// Elicitation.
     pub elicitation: bool,
@@ -158,7 +157,9 @@ impl Server {
 
 /// Sends a request to the server that it was authorised for. The only way there.
 pub(crate) fn forward(proof: Authorized<Target>, server: &Server, ctx: Ctx, request: Request) -> Leg {
-    if proof.target().server != server.name || !proof.permits(request.method.as_str()) {
+    let permitted = proof.permits(request.method.as_str());
+    // Spent here: one proof, one message.
+    if proof.into_target().server != server.name || !permitted {
         // Unreachable by construction; if it ever is not, nothing leaves.
         return portreeve_mcp::service::generate(|_| async {
             portreeve_mcp::Event::failed(
