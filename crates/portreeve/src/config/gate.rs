@@ -53,6 +53,10 @@ const LIMITS: Keys = Keys {
     hints: &[],
 };
 
+/// All of them, for the test that compares them with the documentation.
+#[cfg(test)]
+pub(super) const TABLES: &[&Keys] = &[&TOP, &METRICS, &MCP, &SEAL, &LOG, &LIMITS];
+
 /// The shortest seal key, in bytes; the same rule as in `portreeve_seal`, said here with its place in the file.
 const SEAL_KEY_LENGTH: usize = 32;
 

@@ -19,6 +19,10 @@ const GRANT: Keys = Keys {
     hints: &[("servers", "write one entry for each: `{server: NAME}`")],
 };
 
+/// All of them, for the test that compares them with the documentation.
+#[cfg(test)]
+pub(super) const TABLES: &[&Keys] = &[&KEY, &GRANT];
+
 /// The shortest secret of a key, in characters. Shorter ones can be guessed over the network.
 const SECRET_LENGTH: usize = 16;
 

@@ -65,6 +65,10 @@ const OFFER: Keys = Keys { known: &["elicitation", "sampling", "roots"], later: 
 const ROOT: Keys = Keys { known: &["uri", "name"], later: &[], hints: &[] };
 const OPTIONS: Keys = Keys { known: &[], later: &[], hints: &[] };
 
+/// All of them, for the test that compares them with the documentation.
+#[cfg(test)]
+pub(super) const TABLES: &[&Keys] = &[&SERVER, &CREDENTIAL, &TIMEOUTS, &TOOLS, &OFFER, &ROOT, &OPTIONS];
+
 const CHILDREN: Bounds<u64> = Bounds { least: 1, most: 1024, why: "each is a process on this machine" };
 const CONNECT: Bounds<Duration> = Bounds {
     least: Duration::from_millis(10),

@@ -303,6 +303,32 @@ fn every_example_is_good() {
     assert!(seen >= 3, "{seen} examples");
 }
 
+#[test]
+fn the_page_about_configuration_is_true() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= 5, "{} blocks", blocks.len());
+    for block in blocks {
+        // A gate that only shows some keys may leave out others, so warnings are in order here.
+        parse(block, "/etc/portreeve/portreeve.yaml", &Anything)
+            .unwrap_or_else(|problems| panic!("{block}\n{}", problems[0]));
+    }
+    let named = |key: &str| {
+        let words = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.into_iter().any(|word| word == key)
+    };
+    let tables = [gate::TABLES, servers::TABLES, keys::TABLES].concat();
+    let missing: Vec<&str> = tables
+        .iter()
+        .flat_map(|keys| keys.known.iter().chain(keys.later))
+        .copied()
+        .filter(|key| !named(key))
+        .collect();
+    assert_eq!(missing, [""; 0], "keys without a word on the page");
+}
+
 /// Answers every reference, with another text each.
 struct Anything;
 
