@@ -1,1 +1,115 @@
-//! Connectors to MCP servers: stdio children and Streamable HTTP of both eras.
+//! Connectors to MCP servers: stdio children and Streamable HTTP of both eras. Each is a
+//! [`Service`]: it finds out what its server speaks, keeps connections, sessions and children, and turns one request
+//! into one leg. It decides nothing about who may call what, and knows nothing of the client's transport.
+//!
+//! Reading order: [`config`], `wire` and `conversation` (what both transports share), `slots` (who uses which session),
+//! `http`, `stdio`.
+
+mod config;
+mod conversation;
+mod http;
+mod slots;
+mod stdio;
+mod switchboard;
+#[cfg(test)]
+mod testing;
+mod timer;
+mod watching;
+mod wire;
+
+pub use config::{ConfigError, EraChoice, HttpConfig, Runtime, StdioConfig};
+
+use futures_core::future::BoxFuture;
+use portreeve_mcp::{
+    Ctx, Era, Leg, Request, Service,
+    service::{Description, Failure, Notification, Watch, WatchFilter},
+};
+use std::sync::Arc;
+
+/// What carries the messages of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A child program.
+    Stdio,
+    /// Streamable HTTP.
+    Http,
+}
+
+/// A connector at a glance, for logs and status pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The era that the server was found to speak; `None` while nobody has asked.
+    pub era: Option<Era>,
+    /// Legacy sessions, or children.
+    pub sessions: usize,
+    /// Connections that wait for their next request.
+    pub idle_connections: usize,
+}
+
+/// A connector to one server.
+#[derive(Clone)]
+pub struct Upstream(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Http(Arc<http::Http>),
+    Stdio(Arc<stdio::Stdio>),
+}
+
+impl Upstream {
+    /// A server behind a URL. Nothing is opened before the first use (decision D20).
+    pub fn http(config: HttpConfig, runtime: Runtime) -> Result<Self, ConfigError> {
+        http::Http::new(config, runtime).map(|http| Self(Inner::Http(http)))
+    }
+
+    /// A server that runs as a child. Nothing is started before the first use.
+    pub fn stdio(config: StdioConfig, runtime: Runtime) -> Self {
+        Self(Inner::Stdio(stdio::Stdio::new(config, runtime)))
+    }
+
+    /// What carries the messages.
+    pub fn kind(&self) -> Kind {
+        match &self.0 {
+            Inner::Http(_) => Kind::Http,
+            Inner::Stdio(_) => Kind::Stdio,
+        }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        match &self.0 {
+            Inner::Http(http) => http.status(),
+            Inner::Stdio(stdio) => stdio.status(),
+        }
+    }
+}
+
+impl Service for Upstream {
+    fn describe(&self, ctx: Ctx) -> BoxFuture<'_, Result<Arc<Description>, Failure>> {
+        match &self.0 {
+            Inner::Http(http) => Box::pin(async move { http.describe(&ctx).await }),
+            Inner::Stdio(stdio) => Box::pin(async move { stdio.describe(&ctx).await }),
+        }
+    }
+
+    fn open(&self, ctx: Ctx, request: Request) -> Leg {
+        match &self.0 {
+            Inner::Http(http) => http.open(ctx, request),
+            Inner::Stdio(stdio) => stdio.open(ctx, request),
+        }
+    }
+
+    fn notify(&self, ctx: Ctx, notification: Notification) -> BoxFuture<'_, ()> {
+        match &self.0 {
+            Inner::Http(http) => Box::pin(async move { http.notify(&ctx, &notification).await }),
+            Inner::Stdio(stdio) => Box::pin(async move { stdio.notify(&ctx, &notification) }),
+        }
+    }
+
+    fn watch(&self, ctx: Ctx, filter: WatchFilter) -> Watch {
+        match &self.0 {
+            Inner::Http(http) => http.watch(ctx, filter),
+            Inner::Stdio(stdio) => stdio.watch(ctx, filter),
+        }
+    }
+}

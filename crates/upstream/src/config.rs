@@ -1,0 +1,85 @@
+//! What a connector is told when it is made: where its server is, which era it speaks, how long things may take.
+//! Values arrive checked and with their secrets resolved; reading the configuration file is the program's business.
+
+use portreeve_model::{Deadlines, Limits, Secret, ServerName};
+use portreeve_process::{Spec, Supervisor};
+use std::time::Duration;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Which era a server is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EraChoice {
+    /// Found out by asking, once (spec: basic/versioning).
+    #[default]
+    Auto,
+    /// `initialize`, without asking.
+    Legacy,
+    /// Modern requests, without falling back.
+    Modern,
+}
+
+/// What every connector shares with the program that runs it.
+#[derive(Clone)]
+pub struct Runtime {
+    /// Owns every task that a connector starts.
+    pub tracker: TaskTracker,
+    /// Ends them.
+    pub shutdown: CancellationToken,
+    /// Starts child programs.
+    pub supervisor: Supervisor,
+    /// Sizes that an upstream may not exceed.
+    pub limits: Limits,
+}
+
+/// A server behind a URL.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Its configured name.
+    pub name: ServerName,
+    /// `http://` or `https://`, with path and query.
+    pub url: String,
+    /// Which era.
+    pub era: EraChoice,
+    /// Further headers of every request, as configured.
+    pub headers: Vec<(String, Secret<String>)>,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// How long an unused legacy session is kept.
+    pub idle: Duration,
+}
+
+/// A server that is started as a child program.
+#[derive(Debug, Clone)]
+pub struct StdioConfig {
+    /// Its configured name.
+    pub name: ServerName,
+    /// The program.
+    pub spec: Spec,
+    /// Which era.
+    pub era: EraChoice,
+    /// How many children may run at once.
+    pub max_children: usize,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// How long an unused child is kept.
+    pub idle: Duration,
+}
+
+/// A connector cannot be made from what was configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a URL that a connector can use.
+    #[error("`{url}` is not a usable URL: {why}")]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A header's name or value cannot be sent, or belongs to the connector.
+    #[error("header `{0}` cannot be sent: its name or value is not allowed here")]
+    Header(String),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}

@@ -1,0 +1,218 @@
+//! A server behind a URL: era verdict, sessions and tools of one upstream, and the way of one call through them.
+//! The transports' rules are in the modules below; nothing of a client's HTTP request reaches this far.
+
+mod answer;
+mod connection;
+mod events;
+mod large;
+mod legacy;
+mod modern;
+mod probe;
+mod session;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod tools;
+mod watch;
+
+use crate::{ConfigError, EraChoice, HttpConfig, Runtime, Status, slots::Slots, timer::Timer};
+use arc_swap::ArcSwapOption;
+use connection::Pool;
+use http::{HeaderMap, HeaderValue, header};
+use modern::{Attempt, expired};
+use portreeve_mcp::{
+    Ctx, Era, Event, Leg, Request, Version, frame,
+    service::{
+        Description, Emitter, Failure, FailureKind, Final, Notification, Watch, WatchFilter, generate,
+    },
+};
+use portreeve_model::{Deadlines, ServerName};
+use session::{Session, SessionKey};
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use target::Target;
+use tools::Tools;
+
+/// Sessions of one isolation key. Each is a small thing at the server; a parked call holds one.
+const SESSIONS_PER_KEY: usize = 64;
+/// Sessions altogether; the longest idle one leaves first.
+const SESSIONS: usize = 10_000;
+
+/// A connector to a server behind a URL.
+pub(crate) struct Http {
+    name: ServerName,
+    pool: Arc<Pool>,
+    era: EraChoice,
+    deadlines: Deadlines,
+    idle: Duration,
+    runtime: Runtime,
+    ids: AtomicU64,
+    verdict: ArcSwapOption<probe::Verdict>,
+    probing: probe::Probing,
+    tools: Tools,
+    sessions: Arc<Slots<SessionKey, Session>>,
+    asks_on_post: AtomicBool,
+    asks_on_get: Arc<AtomicBool>,
+    reaping: AtomicBool,
+    own: Weak<Http>,
+}
+
+impl Http {
+    pub(crate) fn new(config: HttpConfig, runtime: Runtime) -> Result<Arc<Self>, ConfigError> {
+        let target = Target::parse(&config)?;
+        let pool = Pool::new(target, config.deadlines.connect, runtime.clone())?;
+        Ok(Arc::new_cyclic(|own| Self {
+            name: config.name,
+            pool: Arc::new(pool),
+            era: config.era,
+            deadlines: config.deadlines,
+            idle: config.idle,
+            runtime,
+            ids: AtomicU64::new(1),
+            verdict: ArcSwapOption::empty(),
+            probing: probe::Probing::default(),
+            tools: Tools::default(),
+            sessions: Slots::new(SESSIONS_PER_KEY, SESSIONS),
+            asks_on_post: AtomicBool::new(false),
+            asks_on_get: Arc::new(AtomicBool::new(false)),
+            reaping: AtomicBool::new(false),
+            own: Weak::clone(own),
+        }))
+    }
+
+    fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether the answer to this call may be streamed: nobody on the client's side may have to look into it
+    /// (`mcp::service::Final::Large`). The era is the one it is written in.
+    fn large_wanted(&self, ctx: &Ctx, request: &Request, era: Era) -> Option<Era> {
+        let untouched = match era {
+            Era::Modern => ctx.version.era() == Era::Modern,
+            Era::Legacy => ctx.version >= Version::NEWEST_LEGACY,
+        };
+        (untouched && request.method.may_ask()).then_some(era)
+    }
+
+    pub(crate) fn open(self: &Arc<Self>, ctx: Ctx, request: Request) -> Leg {
+        let this = Arc::clone(self);
+        generate(move |emit| async move { this.run(&ctx, &request, &emit).await })
+    }
+
+    async fn run(&self, ctx: &Ctx, request: &Request, emit: &Emitter) -> Event {
+        if self.runtime.shutdown.is_cancelled() {
+            return Event::failed(FailureKind::ShuttingDown, "the gate is shutting down");
+        }
+        let mut timer = Timer::new(&self.deadlines);
+        let mut verdict = match timer.within(self.verdict(ctx)).await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(failure)) => return Event::Final(Final::Failed(failure)),
+            Err(gone) => return Event::Final(Final::Failed(expired(gone))),
+        };
+        let refused = match self.attempt(&verdict, ctx, request, emit, &mut timer).await {
+            Attempt::End(event) => return event,
+            Attempt::HeaderMismatch => return Event::failed(FailureKind::Protocol, "the headers do not fit"),
+            Attempt::WrongEra(event) => event,
+        };
+        // The server refused to run it, in words of another era: ask it once more what it is (checks 55, 56).
+        self.forget(&verdict);
+        let Ok(Ok(again)) = timer.within(self.verdict(ctx)).await else { return refused };
+        if again.era() == verdict.era() {
+            return refused;
+        }
+        verdict = again;
+        match self.attempt(&verdict, ctx, request, emit, &mut timer).await {
+            Attempt::End(event) | Attempt::WrongEra(event) => event,
+            Attempt::HeaderMismatch => refused,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        verdict: &probe::Verdict,
+        ctx: &Ctx,
+        request: &Request,
+        emit: &Emitter,
+        timer: &mut Timer,
+    ) -> Attempt {
+        match verdict.era() {
+            Era::Modern => self.modern_call(ctx, request, emit, timer).await,
+            Era::Legacy => self.legacy_call(ctx, request, emit, timer).await,
+        }
+    }
+
+    pub(crate) async fn describe(&self, ctx: &Ctx) -> Result<Arc<Description>, Failure> {
+        let mut timer = Timer::new(&self.deadlines);
+        let verdict = timer.within(self.verdict(ctx)).await.map_err(expired)??;
+        Ok(Arc::clone(&verdict.description))
+    }
+
+    pub(crate) async fn notify(&self, ctx: &Ctx, notification: &Notification) {
+        // Modern servers take no notifications over HTTP; legacy ones hear it on the sessions that there are.
+        for session in self.sessions.of_key(&SessionKey::of(ctx)) {
+            let message =
+                frame::encode_notification(notification.method.as_str(), notification.params.as_ref());
+            let told = tokio::time::timeout(self.deadlines.connect, session.tell(message)).await;
+            if !matches!(told, Ok(Ok(()))) {
+                tracing::debug!(server = %self.name, "a notification did not reach the server");
+            }
+        }
+    }
+
+    pub(crate) fn watch(self: &Arc<Self>, ctx: Ctx, filter: WatchFilter) -> Watch {
+        watch::start(Arc::clone(self), ctx, filter)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let verdict = self.verdict.load();
+        Status {
+            era: verdict.as_ref().map(|verdict| verdict.era()),
+            sessions: self.sessions.count(),
+            idle_connections: self.pool.idle_count(),
+        }
+    }
+
+    /// Starts the one task that lets idle sessions go; it ends with the connector.
+    fn start_reaper(&self) {
+        if self.reaping.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (own, idle) = (Weak::clone(&self.own), self.idle);
+        let shutdown = self.runtime.shutdown.clone();
+        self.runtime.tracker.spawn(async move {
+            let every = (idle / 4).clamp(Duration::from_millis(100), Duration::from_secs(30));
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = shutdown.cancelled() => return,
+                }
+                let Some(http) = own.upgrade() else { return };
+                http.sessions.reap(idle);
+            }
+        });
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.sessions.reap(Duration::ZERO);
+    }
+}
+
+/// Presents what was resolved for this call.
+fn add_credential(ctx: &Ctx, headers: &mut HeaderMap) -> Result<(), Failure> {
+    let Some(credential) = &ctx.credential else { return Ok(()) };
+    let value = HeaderValue::from_str(credential.authorization_header().expose());
+    let mut value = value.map_err(|_| {
+        Failure::new(FailureKind::Unauthorized, "the credential has characters that no header can carry")
+    })?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Which era a server behind a URL speaks (spec digest 2.13, decision D3): asked once, on the first use, by one caller
+//! for all; kept until it stops fitting. An answer that may mean anything decides nothing and is kept by nobody.
+
+use super::{
+    Http,
+    connection::SendError,
+    events::{self, Next, Reply},
+    session::SessionKey,
+};
+use crate::{
+    EraChoice,
+    slots::Mode,
+    wire::{self, EraEvidence},
+};
+use http::StatusCode;
+use portreeve_mcp::{
+    Ctx, Era, Id, Method, Outcome, Params, Request,
+    service::{Description, Failure, FailureKind},
+};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// How long a legacy verdict holds: a server that is upgraded is noticed, one that is not is rarely bothered.
+const LEGACY_HOLDS: Duration = Duration::from_secs(10 * 60);
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(20);
+const ENDPOINT_WAIT: Duration = Duration::from_secs(5);
+
+/// What a server was found to be.
+pub(crate) struct Verdict {
+    pub(crate) description: Arc<Description>,
+    expires: Option<Instant>,
+}
+
+impl Verdict {
+    pub(crate) fn era(&self) -> Era {
+        self.description.version.era()
+    }
+}
+
+/// The probe that is under way, and how the last one failed.
+#[derive(Default)]
+pub(crate) struct Probing {
+    lock: tokio::sync::Mutex<()>,
+    failed: Mutex<Option<(Instant, Failure)>>,
+}
+
+impl Probing {
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Failure)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Discovered {
+    Modern(Description),
+    TryLegacy,
+}
+
+impl Http {
+    /// What the server is; found out now if that is not known.
+    pub(crate) async fn verdict(&self, ctx: &Ctx) -> Result<Arc<Verdict>, Failure> {
+        match self.known() {
+            Some(verdict) => Ok(verdict),
+            // Rare, and large: it is kept out of the futures of calls.
+            None => Box::pin(self.find_out(ctx)).await,
+        }
+    }
+
+    async fn find_out(&self, ctx: &Ctx) -> Result<Arc<Verdict>, Failure> {
+        let since = Instant::now();
+        let _probing = self.probing.lock.lock().await;
+        if let Some(verdict) = self.known() {
+            return Ok(verdict);
+        }
+        // Whoever waited for a probe that failed shares its failure.
+        if let Some((at, failure)) = &*self.probing.failed()
+            && *at > since
+        {
+            return Err(failure.clone());
+        }
+        let limit = PROBE.min(self.deadlines.call);
+        let outcome = tokio::time::timeout(limit, self.probe(ctx)).await;
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(undecided(format!("no answer to the probe within {limit:?}"))));
+        match outcome {
+            Ok(verdict) => {
+                let verdict = Arc::new(verdict);
+                let version = verdict.description.version;
+                tracing::info!(server = %self.name, %version, "the server has been found");
+                self.verdict.store(Some(Arc::clone(&verdict)));
+                Ok(verdict)
+            }
+            Err(failure) => {
+                *self.probing.failed() = Some((Instant::now(), failure.clone()));
+                Err(failure)
+            }
+        }
+    }
+
+    fn known(&self) -> Option<Arc<Verdict>> {
+        let fresh = |verdict: &Arc<Verdict>| verdict.expires.is_none_or(|expires| expires > Instant::now());
+        self.verdict.load_full().filter(fresh)
+    }
+
+    /// The verdict does not fit any more.
+    pub(crate) fn forget(&self, verdict: &Arc<Verdict>) {
+        self.verdict.compare_and_swap(verdict, None);
+    }
+
+    async fn probe(&self, ctx: &Ctx) -> Result<Verdict, Failure> {
+        match self.era {
+            EraChoice::Legacy => self.try_legacy(ctx, None).await,
+            EraChoice::Modern => match self.discover(ctx).await? {
+                Discovered::Modern(description) => Ok(modern(description)),
+                Discovered::TryLegacy => {
+                    Err(Failure::new(FailureKind::NoCommonVersion, "it does not answer server/discover"))
+                }
+            },
+            EraChoice::Auto => match self.discover(ctx).await? {
+                Discovered::Modern(description) => Ok(modern(description)),
+                Discovered::TryLegacy => self.try_legacy(ctx, Some(LEGACY_HOLDS)).await,
+            },
+        }
+    }
+
+    async fn discover(&self, ctx: &Ctx) -> Result<Discovered, Failure> {
+        let id = self.next_id();
+        let request = Request { method: Method::Discover, params: Params::default() };
+        let headers = self.modern_headers(ctx, &request)?;
+        let body = wire::discover(&Id::number(id), ctx);
+        let response = self.pool.send(self.pool.target.post(headers, body)).await;
+        let response = response.map_err(|error| match error {
+            SendError::Connect(why) | SendError::Broken(why) => undecided(why),
+        })?;
+        let reply = Reply::read(response, id, self.runtime.limits.upstream_message).await;
+        read_discovery(&reply.map_err(|failure| undecided(failure.detail))?)
+    }
+
+    async fn try_legacy(&self, ctx: &Ctx, holds: Option<Duration>) -> Result<Verdict, Failure> {
+        // The session that proves the era is the one that the first call uses.
+        let key = SessionKey::of(ctx);
+        let lease = self.sessions.acquire(&key, Mode::Shared, PROBE).await;
+        let lease =
+            lease.map_err(|_| Failure::new(FailureKind::Busy, "all sessions of this server are taken"))?;
+        match lease.get(|| Box::pin(self.open_session(ctx))).await {
+            Ok(session) => Ok(Verdict {
+                description: Arc::clone(&session.description),
+                expires: holds.map(|holds| Instant::now() + holds),
+            }),
+            Err(error) => {
+                let refused = error.evidence == EraEvidence::None
+                    && matches!(error.status.map(|status| status.as_u16()), Some(400 | 404 | 405));
+                if refused && self.offers_endpoint().await {
+                    let text = "speaks only HTTP+SSE, which is not supported yet";
+                    return Err(Failure::new(FailureKind::NoCommonVersion, text));
+                }
+                Err(match error.failure.kind {
+                    FailureKind::Unauthorized | FailureKind::NoCommonVersion => error.failure,
+                    _ if refused => Failure::new(FailureKind::NoCommonVersion, error.failure.detail),
+                    _ => undecided(error.failure.detail),
+                })
+            }
+        }
+    }
+
+    /// Whether a GET is answered in the manner of the oldest transport (check 51).
+    async fn offers_endpoint(&self) -> bool {
+        let work = async {
+            let request = self.pool.target.get(self.pool.target.post_headers());
+            let response = self.pool.send(request).await.ok()?;
+            if events::content(&response.headers) != events::Content::Events {
+                return None;
+            }
+            match events::Messages::new(response.body, 64 << 10).next().await {
+                Next::Other(event) => Some(&*event == "endpoint"),
+                _ => None,
+            }
+        };
+        matches!(tokio::time::timeout(ENDPOINT_WAIT, work).await, Ok(Some(true)))
+    }
+}
+
+fn modern(description: Description) -> Verdict {
+    Verdict { description: Arc::new(description), expires: None }
+}
+
+fn undecided(detail: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Unreachable, detail)
+}
+
+/// Reads the answer to the probe (checks 48–50, 52, 54).
+fn read_discovery(reply: &Reply) -> Result<Discovered, Failure> {
+    match reply.status.as_u16() {
+        401 | 403 => return Err(events::status_failure(reply.status)),
+        408 | 429 | 500..=599 => return Err(undecided(events::status_failure(reply.status).detail)),
+        300..=399 => {
+            return Err(undecided(format!("it redirects (HTTP {}), which is not followed", reply.status)));
+        }
+        _ => {}
+    }
+    match &reply.outcome {
+        Some(Outcome::Result(result)) if reply.status == StatusCode::OK => {
+            Ok(wire::read_discover(result).map_or(Discovered::TryLegacy, Discovered::Modern))
+        }
+        Some(Outcome::Error(error)) => match wire::evidence(error) {
+            EraEvidence::Modern => Ok(Discovered::Modern(wire::unnamed())),
+            EraEvidence::Foreign => {
+                Err(Failure::new(FailureKind::NoCommonVersion, format!("it says: {}", error.message)))
+            }
+            EraEvidence::LegacyOnly | EraEvidence::None => Ok(Discovered::TryLegacy),
+        },
+        _ => Ok(Discovered::TryLegacy),
+    }
+}

@@ -1,0 +1,176 @@
+//! What watches of both transports share: the task that feeds a stream, reconnecting, and which notices pass.
+//! How a server is watched is the transports' business.
+
+use crate::{switchboard::Peer, wire};
+use futures_util::{StreamExt, stream};
+use portreeve_mcp::{
+    Id, Method, Outcome, RawJson, Text,
+    service::{Description, Notice, Watch, WatchFilter},
+};
+use std::{pin::pin, sync::Arc, time::Duration};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Notices that wait for a slow reader; more make the watch wait.
+const QUEUE: usize = 64;
+/// Attempts that came to nothing, one after another, before a watch ends.
+const MAX_FAILURES: u32 = 8;
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// A watch that is fed by one task, which begins with the first look at the stream and ends with the stream.
+pub(crate) fn start<F>(
+    tracker: &TaskTracker,
+    shutdown: CancellationToken,
+    feed: impl FnOnce(mpsc::Sender<Notice>) -> F + Send + 'static,
+) -> Watch
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let tracker = tracker.clone();
+    let begin = async move {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (closed, fed) = (sender.clone(), feed(sender));
+        tracker.spawn(async move {
+            tokio::select! {
+                () = fed => {}
+                () = closed.closed() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+        stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) })
+    };
+    Box::pin(stream::once(begin).flatten())
+}
+
+/// Watches anew whenever a watch has broken off, ever more slowly while nothing comes of it.
+pub(crate) async fn again_and_again<F>(out: &mpsc::Sender<Notice>, mut once: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let mut failures = 0;
+    while failures < MAX_FAILURES && !out.is_closed() {
+        failures = if once().await { 0 } else { failures + 1 };
+        let delay = Duration::from_millis(500).saturating_mul(1 << failures).min(LONGEST_DELAY);
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// The `notifications` member of `subscriptions/listen`.
+pub(crate) fn wanted(filter: &WatchFilter) -> RawJson {
+    let uris: Vec<&str> = filter.resources.iter().map(Text::as_str).collect();
+    let mut wanted = serde_json::json!({
+        "toolsListChanged": true,
+        "promptsListChanged": true,
+        "resourcesListChanged": true,
+    });
+    if !uris.is_empty() {
+        wanted["resourceSubscriptions"] = serde_json::json!(uris);
+    }
+    RawJson::from(wanted)
+}
+
+/// The URIs that an acknowledgement says are watched.
+pub(crate) fn honoured(params: Option<&RawJson>) -> Vec<Text> {
+    let uris =
+        params.and_then(|params| params.get("notifications")?.get("resourceSubscriptions")?.elements());
+    uris.unwrap_or_default().iter().filter_map(RawJson::string_value).collect()
+}
+
+/// Watches a legacy server on a session that stands: subscribes, and passes on what it says until the session ends.
+pub(crate) async fn legacy<P: Peer>(
+    peer: &Arc<P>,
+    description: &Description,
+    filter: &WatchFilter,
+    next_id: &(impl Fn() -> u64 + Sync),
+    ended: impl Future<Output = ()> + Send,
+    out: &mpsc::Sender<Notice>,
+) {
+    let mut notices = peer.board().notices();
+    let mut subscriptions = Subscriptions { peer: Arc::clone(peer), taken: Vec::new() };
+    if wire::has_capability(description, &["resources", "subscribe"]) {
+        subscriptions.take(&filter.resources, next_id).await;
+    }
+    let uris: Vec<Text> = subscriptions.taken.iter().map(|(uri, _)| uri.clone()).collect();
+    if out.send(Notice::Watching(uris.clone())).await.is_err() {
+        return;
+    }
+    let mut ended = pin!(ended);
+    loop {
+        let received = tokio::select! {
+            received = notices.recv() => received,
+            () = ended.as_mut() => return,
+        };
+        let Some(told) = told(received) else { return };
+        for notice in told {
+            if passes(&notice, &uris) && out.send(notice).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Subscriptions of one watch, counted with those of others on the same session; given back when dropped.
+struct Subscriptions<P: Peer> {
+    peer: Arc<P>,
+    /// With the id that ends each.
+    taken: Vec<(Text, u64)>,
+}
+
+impl<P: Peer> Subscriptions<P> {
+    async fn take(&mut self, wanted: &[Text], next_id: &(impl Fn() -> u64 + Sync)) {
+        let peer = Arc::clone(&self.peer);
+        let mut subscribed = peer.board().subscribed.lock().await;
+        for uri in wanted {
+            let count = subscribed.get(uri).copied().unwrap_or(0);
+            if count == 0 {
+                let id = next_id();
+                let message = wire::own_request(&Id::number(id), &Method::ResourcesSubscribe, "uri", uri);
+                if !matches!(peer.exchange(id, message).await, Ok(Outcome::Result(_))) {
+                    continue;
+                }
+            }
+            subscribed.insert(uri.clone(), count + 1);
+            self.taken.push((uri.clone(), next_id()));
+        }
+    }
+}
+
+impl<P: Peer> Drop for Subscriptions<P> {
+    fn drop(&mut self) {
+        if self.taken.is_empty() {
+            return;
+        }
+        // The lock is only held across a subscription in progress; then the session keeps a subscription too many,
+        // whose notices nobody is told.
+        let Ok(mut subscribed) = self.peer.board().subscribed.try_lock() else { return };
+        for (uri, id) in self.taken.drain(..) {
+            let count = subscribed.get(&uri).copied().unwrap_or(0);
+            if count > 1 {
+                subscribed.insert(uri, count - 1);
+                continue;
+            }
+            subscribed.remove(&uri);
+            self.peer.aside(wire::own_request(&Id::number(id), &Method::ResourcesUnsubscribe, "uri", &uri));
+        }
+    }
+}
+
+/// Whether a notice is for a watch of these URIs.
+fn passes(notice: &Notice, uris: &[Text]) -> bool {
+    match notice {
+        // A server may say that a part of a watched resource changed.
+        Notice::ResourceUpdated { uri, .. } => uris.iter().any(|watched| uri.starts_with(watched.as_str())),
+        _ => true,
+    }
+}
+
+/// What came over the broadcast; one who lost something is told that everything changed.
+fn told(received: Result<Notice, RecvError>) -> Option<Vec<Notice>> {
+    match received {
+        Ok(notice) => Some(vec![notice]),
+        Err(RecvError::Lagged(_)) => {
+            Some(vec![Notice::ToolsChanged, Notice::PromptsChanged, Notice::ResourcesChanged])
+        }
+        Err(RecvError::Closed) => None,
+    }
+}
