@@ -123,9 +123,7 @@ impl Gateway {
             | Method::TasksGet
             | Method::TasksResult
             | Method::TasksList
-            | Method::TasksCancel => {
-                Err(error::method_not_found(method.as_str()).into())
-            }
+            | Method::TasksCancel => Err(error::method_not_found(method.as_str()).into()),
             Method::SetLevel => match params.text("level").and_then(|level| LogLevel::parse(&level)) {
                 Some(level) => {
                     session.set_log_level(level);

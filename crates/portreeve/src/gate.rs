@@ -17,6 +17,7 @@ use portreeve_policy::{Allow, Glob, KeyRule, Policy, ToolFilter};
 use portreeve_process::{Launcher, Spec, Supervisor};
 use portreeve_seal::KeyRing;
 use portreeve_servers::demo::Demo;
+use portreeve_upstream::{EraChoice, HttpConfig, Runtime, StdioConfig, Upstream};
 use record::LogRecorder;
 use std::{path::Path, sync::Arc, time::Duration, time::SystemTime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -57,8 +58,12 @@ impl Gate {
     ) -> Result<Self, CommandError> {
         let tracker = TaskTracker::new();
         let shutdown = CancellationToken::new();
-        let servers: Vec<ServerSetup> =
-            config.servers.iter().map(|server| server_setup(server, eras)).collect::<Result<_, _>>()?;
+        let runtime = runtime(config, &tracker, &shutdown)?;
+        let servers: Vec<ServerSetup> = config
+            .servers
+            .iter()
+            .map(|server| server_setup(server, eras, &runtime))
+            .collect::<Result<_, _>>()?;
         let metrics = Arc::new(Metrics::new(config.servers.iter().map(|server| &server.name)));
         let recorder = Both { log: log.map(LogRecorder::new), metrics: metrics.clone() };
         let gateway = Gateway::new(Setup {
@@ -110,14 +115,30 @@ fn failed(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>
     CommandError::new(Exit::Usage, what, source)
 }
 
-fn server_setup(server: &config::Server, eras: Eras) -> Result<ServerSetup, CommandError> {
+fn runtime(
+    config: &Config,
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Result<Runtime, CommandError> {
+    let launcher =
+        Launcher::this_program().map_err(|error| failed("this program cannot find itself", error))?;
+    let supervisor = Supervisor::new(launcher, config::environment(), tracker.clone());
+    Ok(Runtime {
+        tracker: tracker.clone(),
+        shutdown: shutdown.clone(),
+        supervisor,
+        limits: config.limits.clone(),
+    })
+}
+
+fn server_setup(server: &config::Server, eras: Eras, runtime: &Runtime) -> Result<ServerSetup, CommandError> {
     let credential = match &server.kind {
         ServerKind::Remote(remote) => remote.credential.clone(),
         ServerKind::Child(_) | ServerKind::Builtin(_) => None,
     };
     Ok(ServerSetup {
         name: server.name.clone(),
-        service: service(server)?,
+        service: service(server, runtime)?,
         isolation: match server.isolation {
             Isolation::Shared => portreeve_gateway::Isolation::Shared,
             Isolation::Principal => portreeve_gateway::Isolation::Principal,
@@ -145,10 +166,50 @@ fn roots(roots: &[config::Root]) -> RawJson {
     serde_json::json!({ "roots": roots }).into()
 }
 
-fn service(server: &config::Server) -> Result<Arc<dyn Service>, CommandError> {
-    let demo =
-        Demo::new().map_err(|error| CommandError::new(Exit::Failed, server.name.to_string(), error))?;
-    Ok(Arc::new(demo))
+fn service(server: &config::Server, runtime: &Runtime) -> Result<Arc<dyn Service>, CommandError> {
+    let era = match server.era {
+        config::Era::Auto => EraChoice::Auto,
+        config::Era::Legacy => EraChoice::Legacy,
+        config::Era::Modern => EraChoice::Modern,
+    };
+    let name = server.name.clone();
+    let deadlines = server.deadlines.clone();
+    let what = || format!("server `{}` cannot be set up", server.name);
+    match &server.kind {
+        ServerKind::Builtin(Builtin::Demo) => {
+            let demo = Demo::new().map_err(|error| CommandError::new(Exit::Failed, what(), error))?;
+            Ok(Arc::new(demo))
+        }
+        ServerKind::Child(child) => {
+            let env = child.env.iter().map(|(key, value)| (key.clone(), value.expose().clone())).collect();
+            let spec = Spec {
+                name: name.clone(),
+                command: child.command.clone(),
+                args: child.args.clone(),
+                env,
+                cwd: child.cwd.clone(),
+            };
+            let max_children = server.max_children;
+            let config = StdioConfig { name, spec, era, max_children, deadlines, idle: IDLE };
+            Ok(Arc::new(Upstream::stdio(config, runtime.clone())))
+        }
+        ServerKind::Remote(remote) => {
+            let headers = remote.headers.iter().map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.as_str().to_owned(), Secret::new(value))
+            });
+            let config = HttpConfig {
+                name,
+                url: remote.url.to_string(),
+                era,
+                headers: headers.collect(),
+                deadlines,
+                idle: IDLE,
+            };
+            let upstream = Upstream::http(config, runtime.clone()).map_err(|error| failed(&what(), error))?;
+            Ok(Arc::new(upstream))
+        }
+    }
 }
 
 fn policy(config: &Config) -> Result<Policy, CommandError> {
