@@ -208,21 +208,63 @@ def server_entry(placement, portreeve, behind_port):
     return {"url": f"http://127.0.0.1:{behind_port}/mcp"}
 
 
+def connection(url):
+    """What the demo server says of its own side of the call, asked by a modern client."""
+    meta = {"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "connection", "arguments": {}, "_meta": meta}}
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+               "MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "connection"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=READY_SECONDS) as answer:
+            text = answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        raise Unable(f"the demo behind {url} cannot be called: {refused.code} {refused.read().decode()}") from refused
+    except OSError as broken:
+        raise Unable(f"the demo behind {url} cannot be called: {broken}") from broken
+    events = re.findall(r"^data: ?(\{.*)$", text, re.MULTILINE) or [text]
+    try:
+        return json.loads(events[-1])["result"]["structuredContent"]
+    except (ValueError, KeyError) as odd:
+        raise Unable(f"the demo behind {url} does not tell what it sees: {text}") from odd
+
+
+def prove(placement, url, programs):
+    """A gateway that ignores its configuration would pass every check: whoever answers must be where it should be."""
+    seen = connection(url)
+    gate = programs["gateway"].process.pid
+    era = "legacy" if placement in ("stdio", "legacy-http") else "modern"
+    faults = []
+    if seen["era"] != era:
+        faults.append(f"the server was spoken to in the {seen['era']} era, not the {era} one")
+    if placement == "direct" and seen["process"] != gate:
+        faults.append("the server is not inside the gateway")
+    if placement == "stdio" and seen["process"] in {program.process.pid for program in programs.values()}:
+        faults.append("the server is not a child of the gateway")
+    if "demo" in programs and seen["process"] != programs["demo"].process.pid:
+        faults.append("the server is not the one behind the URL")
+    if faults:
+        raise Unable(f"placement {placement} is not what it says: {'; '.join(faults)}: {json.dumps(seen)}")
+
+
 @contextlib.contextmanager
 def gateway(placement, portreeve, say):
-    """Starts what a placement needs and gives the URL under test."""
-    programs = []
+    """Starts what a placement needs, proves that it is so, and gives the URL under test."""
+    programs = {}
     with tempfile.TemporaryDirectory(prefix="portreeve-gate-") as name:
         directory = pathlib.Path(name)
+
+        def start(role, arguments, port):
+            programs[role] = Program([portreeve, *arguments], directory, role)
+            programs[role].wait_for(port)
+
         try:
             behind = None
             if placement in ("legacy-http", "modern-http"):
                 behind = free_port()
                 era = placement.split("-")[0]
-                demo = Program([portreeve, "demo", "--transport", "http", "--era", era, "--listen",
-                                f"127.0.0.1:{behind}"], directory, f"demo-{era}")
-                programs.append(demo)
-                demo.wait_for(behind)
+                start("demo", ["demo", "--transport", "http", "--era", era, "--listen", f"127.0.0.1:{behind}"], behind)
             port = free_port()
             configuration = {
                 "listen": f"127.0.0.1:{port}",
@@ -230,17 +272,16 @@ def gateway(placement, portreeve, say):
                 "servers": {"demo": server_entry(placement, portreeve, behind)},
             }
             (directory / "portreeve.yaml").write_text(json.dumps(configuration, indent=2) + "\n")
-            gate = Program([portreeve, "serve", "--config", "portreeve.yaml", "--data", str(directory / "data")],
-                           directory, "gateway")
-            programs.append(gate)
-            gate.wait_for(port)
-            yield f"http://127.0.0.1:{port}/mcp/demo"
-            for program in programs:
+            start("gateway", ["serve", "--config", "portreeve.yaml", "--data", str(directory / "data")], port)
+            url = f"http://127.0.0.1:{port}/mcp/demo"
+            prove(placement, url, programs)
+            yield url
+            for program in programs.values():
                 if program.process.poll() is not None:
                     raise Unable(f"{program.name} ended with {program.process.returncode} during the run:\n"
                                  f"{program.output()}")
         finally:
-            for program in reversed(programs):
+            for program in reversed(programs.values()):
                 say(f"--- output of {program.name} ---\n{program.output()}")
                 program.stop()
 
@@ -268,6 +309,7 @@ class Report:
         self.rows = {}
         self.unscored = set()
         self.broken = []
+        self.unable = []
 
     def add(self, placement, suite, revision, results, required):
         if placement not in self.columns:
@@ -369,6 +411,15 @@ def run_one(report, options, suites, placement, url, say):
             report.add(placement, suite.name, revision, results, required)
 
 
+def run_placement(report, options, suites, placement, portreeve, say):
+    """One placement that cannot be run does not keep the others from it."""
+    try:
+        with gateway(placement, portreeve, say) as url:
+            run_one(report, options, suites, placement, url, say)
+    except (Unable, subprocess.TimeoutExpired) as problem:
+        report.unable.append(f"{placement}: {problem}")
+
+
 def main():
     options = parse()
     say = print if options.verbose else lambda _text: None
@@ -385,19 +436,22 @@ def main():
             portreeve = str(pathlib.Path(options.portreeve or default_portreeve()).resolve())
             for placement in PLACEMENTS:
                 if options.placement in (placement, "all"):
-                    with gateway(placement, portreeve, say) as url:
-                        run_one(report, options, suites, placement, url, say)
+                    run_placement(report, options, suites, placement, portreeve, say)
     except (Unable, subprocess.TimeoutExpired) as problem:
         if report.rows:
             report.print()
         print(f"run.py: {problem}", file=sys.stderr)
         return 2
-    if not report.rows:
-        print("run.py: nothing was run", file=sys.stderr)
+    if report.rows:
+        report.print()
+        if options.json:
+            report.write(options.json)
+    elif not report.unable:
+        report.unable.append("nothing was run")
+    for problem in report.unable:
+        print(f"run.py: {problem}", file=sys.stderr)
+    if report.unable:
         return 2
-    report.print()
-    if options.json:
-        report.write(options.json)
     return 1 if report.failed() else 0
 
 

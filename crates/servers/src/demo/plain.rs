@@ -89,6 +89,7 @@ pub(super) async fn connection(call: Call) -> Answer {
         "clientInfo": call.ctx.client_info.as_ref().map_or(Value::Null, |info| info.to_value()),
         "logLevel": call.ctx.log_level.map(LogLevel::as_str),
         "progress": call.ctx.wants_progress,
+        "process": std::process::id(),
     })))
 }
 

@@ -92,7 +92,7 @@ pub(super) static TOOLS: &[Tool] = &[
         Reads,
         plain::connection,
         NOTHING,
-        "Tells which protocol revision and client capabilities arrive at this server, whatever the client itself speaks."
+        "Tells which protocol revision and client capabilities arrive at this server, whatever the client itself speaks, and in which process it runs."
     ),
     tool!("status", "Calls so far", Reads, plain::status, NOTHING,
         "Counts the calls of this server: running, finished, cancelled.",
