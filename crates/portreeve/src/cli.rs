@@ -306,3 +306,113 @@ fn chain(out: &mut impl Write, error: &CommandError) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(line: &str) -> impl Iterator<Item = OsString> + '_ {
+        line.split_whitespace().map(OsString::from)
+    }
+
+    #[test]
+    fn the_definition_of_the_arguments_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn good_and_wrong_usage() {
+        for (line, good) in [
+            ("serve", true),
+            ("serve --config a.yaml --data d --listen 127.0.0.1:0", true),
+            ("serve --listen 8484", false),
+            ("serve a.yaml", false),
+            ("stdio", true),
+            ("stdio files tickets --config a.yaml", true),
+            ("stdio --connect http://127.0.0.1:1/mcp", true),
+            ("stdio files --connect http://127.0.0.1:1/mcp", false),
+            ("check", true),
+            ("check a.yaml --json", true),
+            ("check a.yaml --config b.yaml", false),
+            ("call demo echo {} --json", true),
+            ("call demo echo -", true),
+            ("call demo echo", true),
+            ("call demo", false),
+            ("tools", true),
+            ("tools demo --json", true),
+            ("demo --transport stdio --era legacy", true),
+            ("demo --transport sse --era both --listen 127.0.0.1:0", true),
+            ("demo --transport pigeon --era both", false),
+            ("demo --era both", false),
+            ("completions fish", true),
+            ("completions", false),
+            ("man", true),
+            ("", false),
+            ("doctor", false),
+        ] {
+            let parsed = Cli::try_parse_from(arguments(&format!("portreeve {line}")));
+            assert_eq!(parsed.is_ok(), good, "{line}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_good_usage() {
+        let mut seen = 0;
+        for sub in Cli::command().get_subcommands() {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| line.trim_start().starts_with("portreeve ")) {
+                // Behind two blanks stands what the example does; a shell sees quotes and redirections.
+                let command = line.trim().split("   ").next().unwrap().split(['<', '>']).next().unwrap();
+                let command = command
+                    .replace("{\"text\": \"hello\"}", "{}")
+                    .replace("{\"path\": \"/srv/data/a.txt\"}", "{}");
+                Cli::try_parse_from(arguments(&command)).unwrap_or_else(|error| panic!("{line}\n{error}"));
+                seen += 1;
+            }
+        }
+        assert!(seen >= 10, "{seen} examples");
+    }
+
+    #[test]
+    fn exit_codes_are_fixed() {
+        for (exit, code) in
+            [(Exit::Done, 0), (Exit::Failed, 1), (Exit::Usage, 2), (Exit::Unreachable, 3), (Exit::Refused, 4)]
+        {
+            assert_eq!(exit as u8, code);
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_command_that_is_for_people() {
+        let page = String::from_utf8(manual().unwrap()).unwrap();
+        for name in ["serve", "stdio", "check", "call", "tools", "demo", "completions", "man"] {
+            assert!(page.contains(&format!(".SH PORTREEVE {}\n", name.to_uppercase())), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_said_with_its_causes() {
+        let said = |error: &CommandError| {
+            let mut out = Vec::new();
+            complain(&mut out, error);
+            String::from_utf8(out).unwrap()
+        };
+        let inner =
+            CommandError::new(Exit::Failed, "cannot listen on 127.0.0.1:1", io::Error::other("in use"));
+        let outer = CommandError::new(Exit::Unreachable, "cannot start", inner);
+        assert_eq!(
+            said(&outer),
+            "error: cannot start\n  because: cannot listen on 127.0.0.1:1\n  because: in use\n"
+        );
+        assert_eq!(outer.exit(), Exit::Unreachable);
+
+        let wrong = config::load_text(std::path::Path::new("f.yaml"), "log: 1\nmcp: 2").unwrap_err();
+        let wrong = CommandError::Configuration(wrong);
+        let lines: Vec<String> = said(&wrong).lines().map(|line| line.chars().take(20).collect()).collect();
+        assert_eq!(
+            lines,
+            ["error: f.yaml:1:6: l", "    mend: write `key", "error: f.yaml:2:6: m", "    mend: write `key"]
+        );
+        assert_eq!(wrong.exit(), Exit::Usage);
+    }
+}

@@ -218,4 +218,44 @@ mod tests {
             assert_eq!(found, expected.map(PathBuf::from), "{given:?} {variables:?}");
         }
     }
+
+    #[test]
+    fn a_file_is_read_or_said_why_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let largest = usize::try_from(LARGEST).unwrap();
+        for (path, expected) in [
+            (file("good", b"text\n"), Ok("text\n".to_owned())),
+            (file("full", &vec![b' '; largest]), Ok(" ".repeat(largest))),
+            (file("over", &vec![b' '; largest + 1]), Err("it is larger than 1048576 bytes")),
+            (file("binary", b"\xff"), Err("it is not UTF-8 text")),
+            (directory.path().join("absent"), Err("there is no such file")),
+            (directory.path().to_owned(), Err("it is a directory")),
+        ] {
+            assert_eq!(Machine.file(&path), expected.map_err(str::to_owned), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_exist_and_be_right() {
+        let directory = tempfile::tempdir().unwrap();
+        let absent = directory.path().join("absent.yaml");
+        assert!(matches!(load(Some(&absent)), Err(LoadError::Read { path, .. }) if path == absent));
+
+        let wrong = directory.path().join("wrong.yaml");
+        std::fs::write(&wrong, "listen: x\nlog: 1\n").unwrap();
+        let error = load(Some(&wrong)).unwrap_err();
+        assert_eq!(error.to_string(), format!("2 problems in {}", wrong.display()));
+
+        let good = directory.path().join("good.yaml");
+        std::fs::write(directory.path().join("token"), "secret\n").unwrap();
+        std::fs::write(&good, "servers: {a: {url: 'http://h/', credential: {bearer: '${file:token}'}}}")
+            .unwrap();
+        let loaded = load(Some(&good)).unwrap();
+        assert_eq!((loaded.source, loaded.warnings), (Source::File(good), vec![]));
+    }
 }
