@@ -30,6 +30,10 @@ const SIBLINGS: Duration = Duration::from_millis(25);
 const PACE: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const MAX_PACE: Duration = Duration::from_secs(5);
+/// The `_meta` key under which a legacy server may name its question, as modern servers name theirs.
+const ASK_NAME: &str = "portreeve/ask";
+/// The longest such name.
+const MAX_NAME: usize = 64;
 /// How long a server may take to wind up a call whose question was never answered.
 const WIND_UP: Duration = Duration::from_secs(2);
 
@@ -126,6 +130,7 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
         return reply.answer(Outcome::Result(roots.clone()));
     }
     if !inner.can_ask(kind, params.as_ref()) {
+        inner.withheld = Some(kind);
         let error = RpcError::new(Code::METHOD_NOT_FOUND, "the client does not offer this");
         return reply.answer(Outcome::Error(error));
     }
@@ -145,12 +150,27 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
             inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Client(number, receiver) });
         }
         Client::Modern if inner.request.method.may_ask() && has_room(inner) => {
-            let name = Text::from(format!("r{}.{}", inner.record.rounds + 1, inner.asks.len()));
+            let name = question_name(inner, params.as_ref());
             inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Parked(name) });
             let over = Box::pin(tokio::time::sleep(SIBLINGS));
             inner.stage = Stage::Gathering(Gather { over });
         }
         Client::Modern => reply.answer(refusal(kind)),
+    }
+}
+
+/// The key under which a modern client sees a legacy server's question: the server's own name for it, if it gives a
+/// usable one in the question's `_meta`, else one of ours.
+fn question_name(inner: &Inner, params: Option<&RawJson>) -> Text {
+    let given = params.and_then(|params| params.get("_meta")).and_then(|meta| meta.get(ASK_NAME));
+    let given =
+        given.and_then(|name| name.string_value()).filter(|name| (1..=MAX_NAME).contains(&name.len()));
+    let taken = |name: &Text| {
+        inner.asks.iter().any(|ask| matches!(&ask.place, Place::Parked(known) if known == name))
+    };
+    match given {
+        Some(name) if !taken(&name) => name,
+        _ => Text::from(format!("r{}.{}", inner.record.rounds + 1, inner.asks.len())),
     }
 }
 
@@ -365,26 +385,39 @@ pub(crate) fn on_input_required(inner: &mut Inner, input: InputRequired) -> Opti
     }
 }
 
-/// The server insists on something that the caller did not offer.
-fn cannot_ask(inner: &mut Inner, ask: &InputRequest) -> Last {
-    let capability = match ask.kind {
+/// The capability that answers this kind of question, as clients declare it.
+fn capability(kind: AskKind) -> &'static str {
+    match kind {
         AskKind::Elicit => "elicitation",
         AskKind::Sample => "sampling",
         AskKind::Roots => "roots",
-    };
-    let text = format!("the server asked for {capability}, which this client does not offer");
-    match (&inner.client, &inner.request.method) {
-        (Client::Modern, _) => {
-            let needed = RawJson::EMPTY_OBJECT.with(&[], &[(capability, &RawJson::EMPTY_OBJECT)]);
-            let data = RawJson::EMPTY_OBJECT.with(&[], &[("requiredCapabilities", &needed)]);
-            inner.end_error(RpcError::new(Code::MISSING_CAPABILITY, text).with_data(data))
-        }
-        (Client::Legacy { .. }, Method::ToolsCall) => {
-            let outcome = tool_failure(&text, inner.ctx.version);
-            inner.end_with(End::ToolError, outcome)
-        }
-        (Client::Legacy { .. }, _) => inner.end_error(RpcError::new(Code::INTERNAL, text)),
     }
+}
+
+/// The server insists on something that the caller did not offer.
+fn cannot_ask(inner: &mut Inner, ask: &InputRequest) -> Last {
+    let capability = capability(ask.kind);
+    let text = format!("the server asked for {capability}, which this client does not offer");
+    match &inner.client {
+        Client::Modern => inner.end_error(missing_capability(&text, ask.kind)),
+        Client::Legacy { .. } => lacks(inner, &text),
+    }
+}
+
+/// -32021 for this kind of question (check 37).
+pub(crate) fn missing_capability(text: &str, kind: AskKind) -> RpcError {
+    let needed = RawJson::EMPTY_OBJECT.with(&[], &[(capability(kind), &RawJson::EMPTY_OBJECT)]);
+    let data = RawJson::EMPTY_OBJECT.with(&[], &[("requiredCapabilities", &needed)]);
+    RpcError::new(Code::MISSING_CAPABILITY, text).with_data(data)
+}
+
+/// A legacy client cannot be told -32021: a tool says what is missing in its result (mcp.md 4.4.3).
+pub(crate) fn lacks(inner: &mut Inner, text: &str) -> Last {
+    if inner.request.method == Method::ToolsCall {
+        let outcome = tool_failure(text, inner.ctx.version);
+        return inner.end_with(End::ToolError, outcome);
+    }
+    inner.end_error(RpcError::new(Code::INTERNAL, text))
 }
 
 /// Modern to modern: the questions pass as they are, the server's state is wrapped in ours, so that nobody else can use it.

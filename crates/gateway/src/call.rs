@@ -228,6 +228,7 @@ impl Gateway {
             outbox: std::collections::VecDeque::new(),
             last_progress: f64::NEG_INFINITY,
             parked_as: None,
+            withheld: None,
             detached: false,
         }))
     }

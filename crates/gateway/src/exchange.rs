@@ -14,7 +14,8 @@ use crate::{
 use futures_core::Stream;
 use futures_util::StreamExt;
 use portreeve_mcp::{
-    Ctx, Era, Event, Id, Leg, Method, Outcome, RawJson, Request, RpcError, Version, frame, json, payload,
+    Code, Ctx, Era, Event, Id, Leg, Method, Outcome, RawJson, Request, RpcError, Version, frame, json,
+    payload,
     service::{AskKind, Failure, FailureKind, Final, Notification, RawStream},
 };
 use portreeve_model::Principal;
@@ -111,6 +112,8 @@ pub(crate) struct Inner {
     pub(crate) last_progress: f64,
     /// This call's entry in the parking lot, once it was parked.
     pub(crate) parked_as: Option<u64>,
+    /// The server asked something that the caller did not offer, and was refused.
+    pub(crate) withheld: Option<AskKind>,
     /// Nobody reads any more: questions are not asked.
     pub(crate) detached: bool,
 }
@@ -354,6 +357,9 @@ impl Inner {
                 self.end_with(if failed { End::ToolError } else { End::Ok }, Outcome::Result(result))
             }
             Final::Whole(Outcome::Error(error)) => {
+                if let Some(last) = self.lacking(&error) {
+                    return last;
+                }
                 let error = payload::error_for_client(
                     &error,
                     &self.request.method,
@@ -375,6 +381,16 @@ impl Inner {
             }
             Final::Failed(failure) => self.end_failed(&failure),
         }
+    }
+
+    /// An error that comes from what the caller did not offer, in the words of the caller's era.
+    fn lacking(&mut self, error: &RpcError) -> Option<Last> {
+        let legacy = matches!(self.client, Client::Legacy { .. });
+        if legacy && error.code == Code::MISSING_CAPABILITY && self.server_version.era() == Era::Modern {
+            return Some(bridge::lacks(self, &error.message));
+        }
+        let withheld = self.withheld.filter(|_| !legacy)?;
+        Some(self.end_error(bridge::missing_capability(&error.message, withheld)))
     }
 
     pub(crate) fn end_failed(&mut self, failure: &Failure) -> Last {

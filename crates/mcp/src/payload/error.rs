@@ -26,6 +26,10 @@ pub fn error_for_client(
         }
         (Era::Modern, _) if code == Code::MISSING_CAPABILITY => error.clone(),
         (Era::Modern, Era::Modern) if code == Code::RESOURCE_NOT_FOUND => internal(error),
+        // A legacy server has no code for this, but it may say what it needs in the same words.
+        (Era::Legacy, Era::Modern) if names_capabilities(error) => {
+            error.clone().with_code(Code::MISSING_CAPABILITY)
+        }
         (Era::Legacy, Era::Modern) if (-32099..=-32000).contains(&code.0) => internal(error),
         (Era::Modern, _) if (-32099..=-32020).contains(&code.0) => internal(error),
         _ => error.clone(),
@@ -44,6 +48,12 @@ fn not_found(error: &RpcError, params: &Params) -> RpcError {
         return error.with_data(data.with(&[], &[("uri", uri)]));
     }
     error.with_data(RawJson::EMPTY_OBJECT.with(&[], &[("uri", uri), ("original", &data)]))
+}
+
+/// Whether an error says which client capabilities it needs.
+fn names_capabilities(error: &RpcError) -> bool {
+    let required = error.data.as_ref().and_then(|data| data.get("requiredCapabilities"));
+    required.is_some_and(|required| super::is_object(&required))
 }
 
 /// Whether an error speaks of the URI that was asked for.
