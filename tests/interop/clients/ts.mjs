@@ -74,7 +74,7 @@ class Asked {
 }
 
 function pause(milliseconds) {
-  return new Promise(resolve => setTimeout(resolve, milliseconds).unref());
+  return new Promise(resolve => setTimeout(resolve, milliseconds));
 }
 
 function failure(error) {
@@ -89,10 +89,15 @@ function told(result) {
   };
 }
 
+// The client reports the rounds of questions that it answers during a call as progress of its own making.
+function fromServer(progress) {
+  return !progress.message?.startsWith('Fulfilling input required by');
+}
+
 async function oneCall(client, step) {
   const seen = [];
   const options = step.progress
-    ? { onprogress: p => seen.push([p.progress, p.total ?? null, p.message ?? null]) }
+    ? { onprogress: p => fromServer(p) && seen.push([p.progress, p.total ?? null, p.message ?? null]) }
     : undefined;
   let outcome;
   try {
@@ -122,7 +127,7 @@ function transport(target) {
 
 async function within(job, what, work) {
   const late = new Promise((_, reject) =>
-    setTimeout(() => reject(new Error(`no ${what} within ${job.seconds} s`)), job.seconds * 1000).unref(),
+    setTimeout(() => reject(new Error(`no ${what} within ${job.seconds} s`)), job.seconds * 1000),
   );
   return Promise.race([work, late]);
 }
