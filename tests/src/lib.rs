@@ -1,1 +1,9 @@
-//! Whole-program tests.
+//! Whole-program tests: the real binary over its real transports, a module for each subject. Reading order: `harness`
+//! (processes, clients, scripted servers), `checks` (the numbered statements about the protocol), `malformed` (requests
+//! that no client should send), `tidy` (rules about the source tree). What needs more than Rust lies beside this crate's
+//! sources, in `conformance` and `interop`.
+
+#[cfg(test)]
+mod checks;
+#[cfg(test)]
+mod harness;
