@@ -166,8 +166,8 @@ impl Call {
 
     async fn ask_in_the_middle(&self, questions: &[Question]) -> Result<Vec<Value>, Stop> {
         if let Some(question) = questions.iter().find(|question| !self.can_be_asked(question.kind)) {
-            // Legacy revisions have no code for this; the data says what is needed in the words of the modern one.
-            return Err(missing_capability(question.kind).with_code(Code::INTERNAL).into());
+            let method = question.kind.method();
+            return Err(Stop::Failed(format!("this client does not offer {}", method.as_str())));
         }
         let mut waiting = Vec::with_capacity(questions.len());
         for question in questions {
