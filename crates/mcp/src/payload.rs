@@ -77,11 +77,33 @@ fn clean(meta: &RawJson, ends_here: impl Fn(&str) -> bool) -> Cleaned {
     }
 }
 
-/// Whether a key can stand anywhere in these bytes. A key may be written with escapes, so those count as "yes".
+/// Below this size one scan costs less than the searches that could spare it.
+const SMALL: usize = 1024;
+
+/// Whether one of these keys can stand anywhere in the JSON. Never "no" by mistake: a key may be written with escapes.
 fn may_have(json: &RawJson, keys: &[&str]) -> bool {
     let bytes = json.as_bytes();
-    keys.iter().any(|key| memmem::find(bytes, key.as_bytes()).is_some())
-        || memmem::find(bytes, b"\\u").is_some()
+    bytes.len() < SMALL
+        || keys.iter().any(|key| memmem::find(bytes, key.as_bytes()).is_some())
+        || escapes_ascii(bytes)
+}
+
+/// Whether a printable ASCII character is written as `\u00XX`, which nobody does but to hide it.
+fn escapes_ascii(bytes: &[u8]) -> bool {
+    memmem::find_iter(bytes, b"\\u00").any(|at| matches!(bytes.get(at + 4), Some(b'2'..=b'7')))
+}
+
+/// The object with these members (`"a":1,"b":2`) in front of its own: one copy, no scan.
+fn prepend(object: &RawJson, members: &[u8]) -> RawJson {
+    let rest = object.as_bytes()[1..].trim_ascii_start();
+    let mut out = Vec::with_capacity(members.len() + rest.len() + 2);
+    out.push(b'{');
+    out.extend_from_slice(members);
+    if rest.first() != Some(&b'}') {
+        out.push(b',');
+    }
+    out.extend_from_slice(rest);
+    RawJson::trusted(out)
 }
 
 fn is_object(raw: &RawJson) -> bool {

@@ -1,6 +1,6 @@
 //! Content blocks that older revisions do not know: audio (from 2025-03-26) and resource links (from 2025-06-18).
 
-use super::{block_type, is_object, text_block};
+use super::{block_type, text_block};
 use crate::{Feature, RawJson, Version, json::Kind};
 use memchr::memmem;
 
@@ -76,14 +76,18 @@ fn linked_text(block: &RawJson) -> RawJson {
 /// `content` with the JSON of a `structuredContent` as text; `None` if a text block says the same already.
 pub(super) fn with_text_copy(content: Option<&RawJson>, structured: &RawJson) -> Option<RawJson> {
     let mut blocks = content.and_then(RawJson::elements).unwrap_or_default();
-    let wanted = structured.to_value();
-    let says_it = |block: &RawJson| {
-        let text = block.get("text").filter(|_| is_object(block)).and_then(|text| text.string_value());
-        text.is_some_and(|text| serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|v| v == wanted))
-    };
-    if blocks.iter().any(says_it) {
-        return None;
+    let texts: Vec<_> = blocks.iter().filter_map(|block| block.get("text")?.string_value()).collect();
+    if !texts.iter().any(|text| text.as_str() == structured.as_str()) {
+        // Usually the copy is laid out otherwise; only then are the two compared as values.
+        let same_start =
+            |text: &&crate::Text| text.trim_start().as_bytes().first() == structured.as_bytes().first();
+        let mut candidates = texts.iter().filter(same_start).peekable();
+        let wanted = candidates.peek().map(|_| structured.to_value());
+        let says_it = |text: &crate::Text| serde_json::from_str(text).ok() == wanted;
+        if !candidates.any(says_it) {
+            blocks.push(text_block(structured.as_str(), None));
+            return Some(RawJson::array(&blocks));
+        }
     }
-    blocks.push(text_block(structured.as_str(), None));
-    Some(RawJson::array(&blocks))
+    None
 }

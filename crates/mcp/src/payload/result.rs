@@ -1,8 +1,9 @@
 //! Results and tools on their way to a client, parameters on their way to a server. The lists inside list results are
 //! not touched: their tools go through [`tool_for_client`] one by one, where lists are read.
 
-use super::{Edit, content, is_object, may_have};
+use super::{Edit, content, escapes_ascii, is_object, may_have, prepend};
 use crate::{Era, Feature, Method, Params, RawJson, Version, annotation, json::Kind};
+use memchr::memmem;
 
 const COMPLETE: RawJson = RawJson::from_static("\"complete\"");
 const NO_TTL: RawJson = RawJson::from_static("0");
@@ -32,17 +33,28 @@ fn is_cacheable(method: &Method) -> bool {
     )
 }
 
+const HEAD: &[u8] = br#""resultType":"complete""#;
+const CACHEABLE_HEAD: &[u8] = br#""resultType":"complete","ttlMs":0,"cacheScope":"private""#;
+
 /// Modern to modern: what a server forgot is filled in.
 fn complete(method: &Method, result: &RawJson) -> RawJson {
-    let mut edit = Edit::default();
-    if !is_cacheable(method) {
-        if !result.as_bytes().starts_with(b"{\"resultType\":") && result.get_all(["resultType"])[0].is_none()
-        {
-            edit.set("resultType", COMPLETE);
-        }
-        return edit.apply(result);
+    if is_cacheable(method) {
+        return complete_cacheable(result);
     }
+    let bytes = result.as_bytes();
+    // Where servers write it. Behind a comma and before the last brace it can only be a member of the result itself.
+    if bytes.starts_with(b"{\"resultType\":") || bytes.ends_with(b",\"resultType\":\"complete\"}") {
+        return result.clone();
+    }
+    if may_have(result, &["resultType"]) && result.get("resultType").is_some() {
+        return result.clone();
+    }
+    prepend(result, HEAD)
+}
+
+fn complete_cacheable(result: &RawJson) -> RawJson {
     let [kind, ttl, scope] = result.get_all(["resultType", "ttlMs", "cacheScope"]);
+    let mut edit = Edit::default();
     if kind.is_none() {
         edit.set("resultType", COMPLETE);
     }
@@ -63,76 +75,78 @@ fn is_count(ttl: &RawJson) -> bool {
 
 /// Legacy to modern. Members that only a modern server can mean are overwritten, not believed.
 fn upgrade(method: &Method, result: &RawJson) -> RawJson {
-    let head: &[u8] = if is_cacheable(method) {
-        br#"{"resultType":"complete","ttlMs":0,"cacheScope":"private""#
-    } else {
-        br#"{"resultType":"complete""#
-    };
-    let mut result = result.clone();
-    if may_have(&result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
-        let [kind, ttl, scope, meta] = result.get_all(["resultType", "ttlMs", "cacheScope", "_meta"]);
-        let mut edit = Edit::default();
-        edit.clean_meta(meta.as_ref());
-        if kind.is_some() {
-            edit.drop("resultType");
-        }
-        if is_cacheable(method) && (ttl.is_some() || scope.is_some()) {
-            edit.drop("ttlMs");
-            edit.drop("cacheScope");
-        }
-        result = edit.apply(&result);
+    let head = if is_cacheable(method) { CACHEABLE_HEAD } else { HEAD };
+    if !may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
+        return prepend(result, head);
     }
-    // The common case costs one copy and no scan: the new members go in front of the old bytes.
-    let rest = result.as_bytes()[1..].trim_ascii_start();
-    let mut out = Vec::with_capacity(head.len() + rest.len() + 1);
-    out.extend_from_slice(head);
-    if rest.first() != Some(&b'}') {
-        out.push(b',');
+    let [kind, ttl, scope, meta] = result.get_all(["resultType", "ttlMs", "cacheScope", "_meta"]);
+    let mut edit = Edit::default();
+    edit.clean_meta(meta.as_ref());
+    if kind.is_some() {
+        edit.drop("resultType");
     }
-    out.extend_from_slice(rest);
-    RawJson::trusted(out)
+    if is_cacheable(method) && (ttl.is_some() || scope.is_some()) {
+        edit.drop("ttlMs");
+        edit.drop("cacheScope");
+    }
+    prepend(&edit.apply(result), head)
 }
 
 /// To a legacy client, from either era.
 fn downgrade(method: &Method, result: &RawJson, client: Version) -> RawJson {
-    let mut edit = Edit::default();
-    if may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
-        let [kind, ttl, scope, meta] = result.get_all(["resultType", "ttlMs", "cacheScope", "_meta"]);
-        for (key, value) in [("resultType", kind), ("ttlMs", ttl), ("cacheScope", scope)] {
-            if value.is_some() {
-                edit.drop(key);
-            }
-        }
-        edit.clean_meta(meta.as_ref());
+    let tool = *method == Method::ToolsCall;
+    let blocks = (tool || *method == Method::PromptsGet) && content::may_change(result, client);
+    let hidden = tool && may_hide_structure(result, client);
+    if !blocks && !hidden && !may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
+        return result.clone();
     }
-    match method {
-        Method::ToolsCall => tool_result(&mut edit, result, client),
-        Method::PromptsGet if content::may_change(result, client) => {
-            if let Some(messages) = result.get("messages").and_then(|m| content::messages(&m, client)) {
-                edit.set("messages", messages);
-            }
+    let mut edit = Edit::default();
+    let [kind, ttl, scope, meta, content, structured, messages] = result.get_all([
+        "resultType",
+        "ttlMs",
+        "cacheScope",
+        "_meta",
+        "content",
+        "structuredContent",
+        "messages",
+    ]);
+    for (key, value) in [("resultType", kind), ("ttlMs", ttl), ("cacheScope", scope)] {
+        if value.is_some() {
+            edit.drop(key);
         }
-        _ => {}
+    }
+    edit.clean_meta(meta.as_ref());
+    if tool {
+        tool_result(&mut edit, content.as_ref(), structured, client);
+    } else if blocks && let Some(messages) = messages.and_then(|m| content::messages(&m, client)) {
+        edit.set("messages", messages);
     }
     edit.apply(result)
 }
 
-fn tool_result(edit: &mut Edit<'_>, result: &RawJson, client: Version) {
-    let blocks = content::may_change(result, client);
-    let structured = may_have(result, &["structuredContent"]);
-    if !blocks && !structured {
-        return;
-    }
-    let [old, structured] = result.get_all(["content", "structuredContent"]);
-    let mut new = old.as_ref().filter(|_| blocks).and_then(|blocks| content::blocks(blocks, client));
+fn tool_result(edit: &mut Edit<'_>, old: Option<&RawJson>, structured: Option<RawJson>, client: Version) {
+    let mut new = old.and_then(|blocks| content::blocks(blocks, client));
     if let Some(value) = structured.filter(|value| !may_see(value, client)) {
         edit.drop("structuredContent");
-        let now = new.as_ref().or(old.as_ref()).cloned();
-        new = content::with_text_copy(now.as_ref(), &value).or(new);
+        let now = new.as_ref().or(old);
+        new = content::with_text_copy(now, &value).or(new);
     }
     if let Some(new) = new {
         edit.set("content", new);
     }
+}
+
+/// Whether there can be a `structuredContent` that this client must not see. A look at the bytes only: where each
+/// mention of it stands before an object, there is none that 2025-06-18 and later would refuse.
+fn may_hide_structure(result: &RawJson, client: Version) -> bool {
+    const KEY: &[u8] = b"\"structuredContent\"";
+    let objects = client.supports(Feature::StructuredContent);
+    let bytes = result.as_bytes();
+    let harmless = |at: usize| {
+        let rest = bytes[at + KEY.len()..].trim_ascii_start();
+        objects && rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"{"))
+    };
+    !memmem::find_iter(bytes, KEY).all(harmless) || escapes_ascii(bytes)
 }
 
 /// Whether a client of this revision knows such a `structuredContent`.
