@@ -140,6 +140,9 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
     if inner.record.rounds >= inner.gateway.limits.rounds {
         return reply.answer(refusal(kind));
     }
+    if let Some(answer) = early_answer(inner, kind, params.as_ref()) {
+        return reply.answer(Outcome::Result(answer));
+    }
     let Some(rewrite) = rewritten(inner, kind, params.as_ref()) else { return reply.answer(refusal(kind)) };
     match &inner.client {
         Client::Legacy { session, .. } => {
@@ -159,16 +162,28 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
     }
 }
 
+/// An answer that the client gave with its first request to a question that the server names itself.
+fn early_answer(inner: &Inner, kind: AskKind, params: Option<&RawJson>) -> Option<RawJson> {
+    let answer = inner.early.as_ref()?.get(&given_name(params)?)?;
+    payload::check_answer(kind, &answer)
+        .is_ok()
+        .then(|| payload::answer_for_legacy(kind, &answer, inner.server_version))
+}
+
+/// The server's own name for its question.
+fn given_name(params: Option<&RawJson>) -> Option<Text> {
+    let name = params?.get("_meta")?.get(ASK_NAME)?.string_value()?;
+    (1..=MAX_NAME).contains(&name.len()).then_some(name)
+}
+
 /// The key under which a modern client sees a legacy server's question: the server's own name for it, if it gives a
 /// usable one in the question's `_meta`, else one of ours.
 fn question_name(inner: &Inner, params: Option<&RawJson>) -> Text {
     let given = params.and_then(|params| params.get("_meta")).and_then(|meta| meta.get(ASK_NAME));
-    let given =
-        given.and_then(|name| name.string_value()).filter(|name| (1..=MAX_NAME).contains(&name.len()));
     let taken = |name: &Text| {
         inner.asks.iter().any(|ask| matches!(&ask.place, Place::Parked(known) if known == name))
     };
-    match given {
+    match given_name(params) {
         Some(name) if !taken(&name) => name,
         _ => Text::from(format!("r{}.{}", inner.record.rounds + 1, inner.asks.len())),
     }

@@ -207,6 +207,7 @@ impl Gateway {
     ) -> Exchange {
         let Call { mut inbound, client, ctx, progress_token, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
+        let early = early_answers(&mut inbound.params, server_version);
         let request = Request { method: inbound.method, params: inbound.params };
         let leg = forward(proof, &inbound.server, ctx.clone(), request.clone());
         Exchange::new(Box::new(Inner {
@@ -229,6 +230,7 @@ impl Gateway {
             last_progress: f64::NEG_INFINITY,
             parked_as: None,
             withheld: None,
+            early,
             detached: false,
         }))
     }
@@ -477,6 +479,16 @@ fn check_headers(call: &mut Call<'_>, located: &Located) -> Result<(), Refusal> 
             std::mem::take(&mut headers.params).into_iter().filter(|(name, _)| !known(name)).collect();
     }
     Ok(())
+}
+
+/// Answers that a modern client gives without having been asked; a legacy server's call has no place for them, but the
+/// questions that the server names itself may come.
+fn early_answers(params: &mut Params, server: Version) -> Option<RawJson> {
+    if server.era() == Era::Modern {
+        return None;
+    }
+    params.take("requestState");
+    params.take("inputResponses")
 }
 
 fn passing(meta: &Meta) -> Arc<[Member]> {

@@ -112,6 +112,8 @@ pub(crate) struct Inner {
     pub(crate) last_progress: f64,
     /// This call's entry in the parking lot, once it was parked.
     pub(crate) parked_as: Option<u64>,
+    /// Answers that came with the first request, by the server's own names for its questions.
+    pub(crate) early: Option<RawJson>,
     /// The server asked something that the caller did not offer, and was refused.
     pub(crate) withheld: Option<AskKind>,
     /// Nobody reads any more: questions are not asked.
