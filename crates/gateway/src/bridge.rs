@@ -179,7 +179,6 @@ fn given_name(params: Option<&RawJson>) -> Option<Text> {
 /// The key under which a modern client sees a legacy server's question: the server's own name for it, if it gives a
 /// usable one in the question's `_meta`, else one of ours.
 fn question_name(inner: &Inner, params: Option<&RawJson>) -> Text {
-    let given = params.and_then(|params| params.get("_meta")).and_then(|meta| meta.get(ASK_NAME));
     let taken = |name: &Text| {
         inner.asks.iter().any(|ask| matches!(&ask.place, Place::Parked(known) if known == name))
     };
