@@ -171,6 +171,20 @@ impl Connection {
         }
     }
 
+    /// The next piece of a stream as it is on the wire, comments included; `None` at its proper end.
+    pub(crate) async fn piece(&mut self) -> Option<String> {
+        self.chunk().await.map(|bytes| String::from_utf8(bytes).expect("streams are UTF-8"))
+    }
+
+    /// Every event until the end of the stream.
+    pub(crate) async fn events(&mut self) -> Vec<Value> {
+        let mut all = Vec::new();
+        while let Some(event) = self.event().await {
+            all.push(event);
+        }
+        all
+    }
+
     /// Whether the peer closes now, sending nothing more.
     pub(crate) async fn closes(&mut self) -> bool {
         self.buffer.is_empty() && !self.fill().await

@@ -5,6 +5,7 @@
 mod binary;
 mod gate;
 mod http;
+mod place;
 mod post;
 mod process;
 mod scripted_http;
@@ -14,6 +15,7 @@ mod session;
 pub(crate) use binary::portreeve;
 pub(crate) use gate::{Gate, GateBuilder, demo_http, demo_stdio};
 pub(crate) use http::{Connection, Response};
+pub(crate) use place::{Place, Places};
 pub(crate) use post::{MODERN, Post, modern_meta};
 pub(crate) use process::Running;
 pub(crate) use scripted_http::{Answer, Scripted, Seen, legacy_answers, modern_answers};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{broadcast, watch},
     task::JoinSet,
 };
 
@@ -41,6 +41,7 @@ type Lines = Vec<(usize, Value)>;
 pub(crate) struct ScriptedStdio {
     port: u16,
     lines: watch::Receiver<Lines>,
+    unasked: broadcast::Sender<(usize, Value)>,
     _tasks: JoinSet<()>,
 }
 
@@ -51,20 +52,27 @@ impl ScriptedStdio {
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let (sender, lines) = watch::channel(Vec::new());
         let (script, sender): (Script, _) = (Arc::new(script), Arc::new(sender));
+        let (unasked, _) = broadcast::channel(64);
+        let say = unasked.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut children = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let number = children.len();
-                children.spawn(child(number, stream, script.clone(), sender.clone()));
+                children.spawn(child(number, stream, script.clone(), sender.clone(), say.subscribe()));
             }
         });
-        Self { port, lines, _tasks: tasks }
+        Self { port, lines, unasked, _tasks: tasks }
     }
 
     /// Its configuration as a server of a gate.
     pub(crate) fn config(&self, era: &str) -> Value {
         json!({"command": relay(), "args": [self.port.to_string()], "era": era})
+    }
+
+    /// Lets a child write a message that answers nothing.
+    pub(crate) fn say(&self, child: usize, message: Value) {
+        self.unasked.send((child, message)).expect("a child listens");
     }
 
     /// Every message so far, with the number of the child.
@@ -87,13 +95,30 @@ impl ScriptedStdio {
     }
 }
 
-async fn child(number: usize, stream: TcpStream, script: Script, lines: Arc<watch::Sender<Lines>>) {
+async fn child(
+    number: usize,
+    stream: TcpStream,
+    script: Script,
+    lines: Arc<watch::Sender<Lines>>,
+    mut unasked: broadcast::Receiver<(usize, Value)>,
+) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader).lines();
-    while let Ok(Some(line)) = reader.next_line().await {
-        let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| json!({"not json": line}));
-        let steps = script(number, &message);
-        lines.send_modify(|all| all.push((number, message)));
+    loop {
+        let steps = tokio::select! {
+            line = reader.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| json!({"not json": line}));
+                let steps = script(number, &message);
+                lines.send_modify(|all| all.push((number, message)));
+                steps
+            }
+            said = unasked.recv() => match said {
+                Ok((child, message)) if child == number => vec![Does::Says(message)],
+                Ok(_) => continue,
+                Err(error) => panic!("a test said too much at once: {error}"),
+            },
+        };
         for step in steps {
             let text = match step {
                 Does::Says(message) => message.to_string(),

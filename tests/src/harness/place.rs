@@ -1,0 +1,78 @@
+//! The demo server in every place that a server can have behind a gate, so that a test can show the same behaviour
+//! whatever era and transport the other side has.
+
+use super::{Gate, GateBuilder, Running, demo_http, demo_stdio};
+use serde_json::{Value, json};
+
+/// Where the demo stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    BuiltIn,
+    StdioLegacy,
+    StdioModern,
+    HttpLegacy,
+    HttpModern,
+}
+
+impl Place {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::BuiltIn, Self::StdioLegacy, Self::StdioModern, Self::HttpLegacy, Self::HttpModern];
+    /// Those with a process of their own.
+    pub(crate) const OUTSIDE: [Self; 4] =
+        [Self::StdioLegacy, Self::StdioModern, Self::HttpLegacy, Self::HttpModern];
+    pub(crate) const LEGACY: [Self; 2] = [Self::StdioLegacy, Self::HttpLegacy];
+    pub(crate) const MODERN: [Self; 2] = [Self::StdioModern, Self::HttpModern];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built-in",
+            Self::StdioLegacy => "stdio-legacy",
+            Self::StdioModern => "stdio-modern",
+            Self::HttpLegacy => "http-legacy",
+            Self::HttpModern => "http-modern",
+        }
+    }
+
+    /// The endpoint of the server in this place.
+    pub(crate) fn path(self) -> String {
+        format!("/mcp/{}", self.name())
+    }
+
+    fn era(self) -> &'static str {
+        if matches!(self, Self::StdioLegacy | Self::HttpLegacy) { "legacy" } else { "modern" }
+    }
+}
+
+/// A gate with the demo in several places.
+pub(crate) struct Places {
+    pub(crate) gate: Gate,
+    _servers: Vec<Running>,
+}
+
+impl Places {
+    /// A gate with the demo in these places, and nothing else configured.
+    pub(crate) async fn start(places: &[Place]) -> Self {
+        Self::with(Gate::of(), places, &json!({})).await
+    }
+
+    /// The same with further keys for the gate and for each server.
+    pub(crate) async fn with(mut gate: GateBuilder, places: &[Place], keys: &Value) -> Self {
+        let mut servers = Vec::new();
+        for place in places {
+            let mut config = match place {
+                Place::BuiltIn => json!({"builtin": "demo"}),
+                Place::StdioLegacy | Place::StdioModern => demo_stdio(place.era()),
+                Place::HttpLegacy | Place::HttpModern => {
+                    let (running, url) = demo_http(place.era()).await;
+                    servers.push(running);
+                    json!({"url": url})
+                }
+            };
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                config[key] = value.clone();
+            }
+            gate = gate.server(place.name(), config);
+        }
+        Self { gate: gate.start().await, _servers: servers }
+    }
+}
