@@ -106,7 +106,12 @@ pub(crate) fn events<S>(id: Id, source: S, first: Option<Out>) -> Response<OutBo
 where
     S: IntoSource,
 {
-    let mut response = Response::new(OutBody::Events(Box::new(Events::new(id, source.into_source(), first))));
+    stream(OutBody::Events(Box::new(Events::new(id, source.into_source(), first))))
+}
+
+/// A response whose body is an event stream (check 61).
+pub(crate) fn stream(body: OutBody) -> Response<OutBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENTS);
     headers.insert(header::CACHE_CONTROL, NO_STORE);

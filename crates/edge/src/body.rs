@@ -1,6 +1,7 @@
 //! Bodies that go out: whole ones, ready bytes between a head and a tail, event streams, and large results that pass
 //! chunk by chunk. A stream that breaks breaks the connection, so that nobody takes a part for the whole.
 
+use crate::sse::Listed;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How often an idle stream shows that it lives: below the idle limits of common proxies (decision D7).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -27,6 +29,8 @@ pub(crate) enum OutBody {
     Events(Box<Events>),
     /// A large JSON answer.
     Large(Box<Large>),
+    /// The one stream of an HTTP+SSE client.
+    Channel(Box<Channel>),
 }
 
 /// The body cannot be finished.
@@ -68,6 +72,9 @@ impl http_body::Body for OutBody {
                 events.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data)))
             }
             Self::Large(large) => large.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data))),
+            Self::Channel(channel) => {
+                channel.poll_chunk(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
@@ -78,7 +85,7 @@ impl http_body::Body for OutBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Ready(_, length) => SizeHint::with_exact(*length),
-            Self::Events(_) | Self::Large(_) => SizeHint::default(),
+            Self::Events(_) | Self::Large(_) | Self::Channel(_) => SizeHint::default(),
         }
     }
 }
@@ -149,6 +156,56 @@ impl Events {
         if self.keep_alive.as_mut().poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+/// Everything that an HTTP+SSE client is told, on one stream; it ends with the client or with the gate.
+pub(crate) struct Channel {
+    first: Option<Vec<u8>>,
+    messages: tokio::sync::mpsc::Receiver<Vec<u8>>,
+    closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    keep_alive: Pin<Box<Sleep>>,
+    _listed: Listed,
+}
+
+impl Channel {
+    pub(crate) fn new(
+        endpoint: &str,
+        messages: tokio::sync::mpsc::Receiver<Vec<u8>>,
+        closing: CancellationToken,
+        listed: Listed,
+    ) -> Self {
+        let first = format!("event: endpoint\ndata: {endpoint}\n\n").into_bytes();
+        let keep_alive = Box::pin(tokio::time::sleep(KEEP_ALIVE));
+        Self {
+            first: Some(first),
+            messages,
+            closing: Box::pin(closing.cancelled_owned()),
+            keep_alive,
+            _listed: listed,
+        }
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first.into()));
+        }
+        if let Poll::Ready(message) = self.messages.poll_recv(cx) {
+            let Some(message) = message else { return Poll::Ready(None) };
+            self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            let mut event = Vec::with_capacity(message.len() + 32);
+            sse::encode_event(&mut event, None, Some("message"), &message);
+            return Poll::Ready(Some(event.into()));
+        }
+        if self.closing.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        ready!(self.keep_alive.as_mut().poll(cx));
+        self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
+        if self.keep_alive.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Some(Bytes::from_static(b": keep-alive\n\n")))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`listener`] (connections), [`route`] (paths), [`origin`] (who may speak to us from where),
 //! `mcp` (the MCP door), `classify` (which era a message belongs to), `answer` and `body` (what goes back),
-//! `cors`, [`metrics`].
+//! `sse` (the door of 2024-11-05), `cors`, [`metrics`].
 
 mod answer;
 mod body;
@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod origin;
 mod request;
 pub mod route;
+mod sse;
 
 pub use listener::{Bound, Edge, EdgeSetup};
 pub use metrics::Metrics;

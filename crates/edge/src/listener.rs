@@ -8,6 +8,7 @@ use crate::{
     metrics::Metrics,
     origin::{Allowed, Foreign},
     route::{Route, route},
+    sse::Streams,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -47,6 +48,7 @@ pub struct Edge {
     allowed: Allowed,
     root: Option<String>,
     metrics: Arc<Metrics>,
+    pub(crate) streams: Streams,
 }
 
 /// A listener that is bound and not yet served.
@@ -73,7 +75,7 @@ impl Edge {
     /// Makes the HTTP side.
     pub fn new(setup: EdgeSetup) -> Arc<Self> {
         let EdgeSetup { gateway, allowed, sse_after, root, metrics } = setup;
-        Arc::new(Self { gateway, sse_after, allowed, root, metrics })
+        Arc::new(Self { gateway, sse_after, allowed, root, metrics, streams: Streams::default() })
     }
 
     /// Takes connections until `stop`, then lets what is in flight finish: the future ends with the last connection.
@@ -120,7 +122,7 @@ impl Edge {
         response
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Response<OutBody> {
+    async fn respond(self: &Arc<Self>, request: Request<Incoming>) -> Response<OutBody> {
         // Health pages are for probes, which know no name of ours (decision D51).
         match route(request.uri().path()) {
             Route::Live => return health("ok"),
@@ -128,7 +130,7 @@ impl Edge {
                 return answer::problem(StatusCode::SERVICE_UNAVAILABLE, "closing");
             }
             Route::Ready => return health("ready"),
-            Route::Server(_) | Route::Root | Route::Unknown => {}
+            Route::Server(_) | Route::Root | Route::Sse(_) | Route::SseRoot | Route::Unknown => {}
         }
         if let Err(foreign) = self.allowed.check(request.headers(), request.uri()) {
             let status = match foreign {
@@ -146,7 +148,7 @@ impl Edge {
         response
     }
 
-    async fn pass(&self, request: Request<Incoming>) -> Response<OutBody> {
+    async fn pass(self: &Arc<Self>, request: Request<Incoming>) -> Response<OutBody> {
         if request.method() == Method::OPTIONS && request.headers().contains_key(header::ORIGIN) {
             return cors::preflight(request.headers());
         }
@@ -154,6 +156,8 @@ impl Edge {
         match route(&path) {
             Route::Server(name) => mcp::serve(self, Some(name), request).await,
             Route::Root => mcp::serve(self, self.root.as_deref(), request).await,
+            Route::Sse(name) => mcp::serve_sse(self, Some(name), request).await,
+            Route::SseRoot => mcp::serve_sse(self, self.root.as_deref(), request).await,
             Route::Unknown | Route::Live | Route::Ready => {
                 answer::problem(StatusCode::NOT_FOUND, "nothing is here; servers are at /mcp/<server>")
             }

@@ -32,6 +32,20 @@ struct Visit<'a> {
     headers: &'a HeaderMap,
 }
 
+/// Serves one request to the HTTP+SSE door. Host and Origin were checked.
+pub(crate) async fn serve_sse(
+    edge: &Arc<Edge>,
+    name: Option<&str>,
+    request: Request<Incoming>,
+) -> Response<OutBody> {
+    let (parts, body) = request.into_parts();
+    let (principal, server) = match enter(edge, name, &parts) {
+        Ok(Visit { principal, server, .. }) => (principal, server),
+        Err(response) => return *response,
+    };
+    crate::sse::serve(edge, principal, &server, Request::from_parts(parts, body)).await
+}
+
 /// Serves one request. Host and Origin were checked.
 pub(crate) async fn serve(edge: &Edge, name: Option<&str>, request: Request<Incoming>) -> Response<OutBody> {
     let (parts, body) = request.into_parts();

@@ -8,6 +8,10 @@ pub enum Route<'a> {
     Server(&'a str),
     /// `/mcp`
     Root,
+    /// `/sse/<server>`
+    Sse(&'a str),
+    /// `/sse`
+    SseRoot,
     /// The process lives.
     Live,
     /// The gate takes calls.
@@ -20,6 +24,7 @@ pub enum Route<'a> {
 pub fn route(path: &str) -> Route<'_> {
     match path {
         "/mcp" => Route::Root,
+        "/sse" => Route::SseRoot,
         "/healthz" | "/health" | "/api/healthz" => Route::Live,
         "/readyz" | "/ready" => Route::Ready,
         _ => match path.strip_prefix("/mcp/") {
@@ -28,7 +33,10 @@ pub fn route(path: &str) -> Route<'_> {
                 Some((name, "health")) if is_name(name) => Route::Live,
                 _ => Route::Unknown,
             },
-            None => Route::Unknown,
+            None => match path.strip_prefix("/sse/") {
+                Some(name) if is_name(name) => Route::Sse(name),
+                _ => Route::Unknown,
+            },
         },
     }
 }
@@ -47,6 +55,9 @@ mod tests {
             ("/mcp", Route::Root),
             ("/mcp/demo", Route::Server("demo")),
             ("/mcp/demo/health", Route::Live),
+            ("/sse", Route::SseRoot),
+            ("/sse/demo", Route::Sse("demo")),
+            ("/sse/demo/", Route::Unknown),
             ("/healthz", Route::Live),
             ("/health", Route::Live),
             ("/api/healthz", Route::Live),

@@ -137,6 +137,11 @@ impl Gateway {
         self.seal_value(&bound(Purpose::Session, principal, server), state, ttl)
     }
 
+    /// An unguessable name for a stream of this principal to this server: sealed, so that it can tell its owner later.
+    pub fn name_stream(&self, principal: &Principal, server: &crate::Server) -> String {
+        self.seal_ask(principal, server.name(), self.next_number())
+    }
+
     pub(crate) fn open_session(
         &self,
         principal: &Principal,

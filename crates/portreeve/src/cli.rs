@@ -40,7 +40,7 @@ pub enum Command {
     /// The gate over stdin and stdout, for clients that start a command
     #[command(after_help = "Examples:
   portreeve stdio files                    one server of the configuration, under its own tool names
-  portreeve stdio                          all of them
+  portreeve stdio                          the only server of the configuration, or its `mcp.root`
   portreeve stdio --connect https://gate.example.com/mcp/files")]
     Stdio(StdioArguments),
     /// Read the configuration and say everything that is wrong with it
@@ -111,7 +111,7 @@ pub struct ServeArguments {
 /// `stdio`.
 #[derive(Debug, Args)]
 pub struct StdioArguments {
-    /// The servers behind stdin and stdout; none means all of the configuration
+    /// The server behind stdin and stdout; it may be left out where the configuration has one, or an `mcp.root`
     #[arg(value_name = "SERVER", conflicts_with = "connect")]
     pub servers: Vec<String>,
     /// Bridge to a running gate, or any MCP server, instead of running one in this process

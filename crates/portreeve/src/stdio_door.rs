@@ -1,48 +1,19 @@
-//! The gate over a pair of byte streams, one message a line (spec: basic/transports/stdio). Both eras on one pipe:
-//! a modern envelope is stateless, a handshake opens the pipe's session. Ends with the reader; knows no HTTP.
+//! The gate over a pair of byte streams, one message a line (spec: basic/transports/stdio). Ends with the reader;
+//! what a message means is the gateway's `Pipe`'s business. Knows no HTTP.
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use portreeve_gateway::{Gateway, Inbound, Last, Out, Reply, Server, Session, read_envelope};
-use portreeve_mcp::{
-    Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Version,
-    frame::{self, Body},
-    meta,
-};
-use portreeve_model::Principal;
-use std::{
-    collections::HashMap,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use portreeve_gateway::{Gateway, Pipe, Server};
+use portreeve_mcp::{Code, Outcome, RpcError, frame};
+use portreeve_model::{Principal, PrincipalKind};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     sync::mpsc,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How many messages wait for a slow reader before calls wait with them.
-const BACKLOG: usize = 256;
-/// How long what is in flight may take to end after the client has gone.
+/// How long the last messages may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// The door of one client.
-pub struct Door {
-    gateway: Arc<Gateway>,
-    principal: Principal,
-    server: Arc<Server>,
-    out: mpsc::Sender<Vec<u8>>,
-    session: Mutex<Option<Arc<Session>>>,
-    /// Modern requests in flight; a legacy session keeps its own.
-    running: Mutex<HashMap<Id, CancellationToken>>,
-    tasks: TaskTracker,
-    gone: CancellationToken,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Serves one client until its side of the pipe closes or `stop` says so.
 ///
@@ -55,30 +26,16 @@ pub async fn serve(
     writer: impl AsyncWrite + Unpin + Send + 'static,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let (out, messages) = mpsc::channel(BACKLOG);
+    let limit = gateway.limits().body;
+    // Who starts this program on this machine is its local principal.
+    let principal = Principal::new(PrincipalKind::Local, None);
+    let (pipe, messages) = Pipe::new(gateway, principal, server);
     let tasks = TaskTracker::new();
     let writing = tasks.spawn(write(messages, writer));
-    // Who starts this program on this machine is its local principal.
-    let principal = Principal::new(portreeve_model::PrincipalKind::Local, None);
-    let door = Arc::new(Door {
-        gateway,
-        principal,
-        server,
-        out,
-        session: Mutex::default(),
-        running: Mutex::default(),
-        tasks: TaskTracker::new(),
-        gone: CancellationToken::new(),
-    });
-    let read = door.read(reader, stop).await;
-    door.gone.cancel();
-    if let Some(session) = lock(&door.session).take() {
-        door.gateway.end_session(&session);
-    }
-    door.tasks.close();
-    // Whoever does not end in time is cut with the process.
-    let _ = tokio::time::timeout(LAST_WORDS, door.tasks.wait()).await;
-    drop(door);
+    let read = read(&pipe, reader, limit, stop).await;
+    pipe.close().await;
+    drop(pipe);
+    // A client that does not read any more is not waited for.
     let _ = tokio::time::timeout(LAST_WORDS, writing).await;
     read
 }
@@ -99,234 +56,28 @@ async fn write(mut messages: mpsc::Receiver<Vec<u8>>, mut writer: impl AsyncWrit
     let _ = writer.flush().await;
 }
 
-impl Door {
-    async fn read(
-        self: &Arc<Self>,
-        reader: impl AsyncRead + Unpin,
-        stop: CancellationToken,
-    ) -> io::Result<()> {
-        let limits = self.gateway.limits().clone();
-        let mut reader = BufReader::new(reader);
-        let mut line = Vec::new();
-        loop {
-            let read = tokio::select! {
-                read = read_line(&mut reader, &mut line, limits.body) => read?,
-                () = stop.cancelled() => return Ok(()),
-            };
-            match read {
-                Line::End => return Ok(()),
-                Line::TooLong => {
-                    let error = RpcError::new(
-                        Code::INVALID_REQUEST,
-                        format!("a message is longer than {} bytes", limits.body),
-                    );
-                    self.send(frame::encode_response(None, &Outcome::Error(error))).await;
-                }
-                Line::Message if line.iter().all(u8::is_ascii_whitespace) => {}
-                Line::Message => self.message(Bytes::copy_from_slice(&line), limits.depth).await,
-            }
-        }
-    }
-
-    async fn send(&self, message: Vec<u8>) {
-        // The client may be gone, which the reading side notices.
-        let _ = self.out.send(message).await;
-    }
-
-    async fn message(self: &Arc<Self>, bytes: Bytes, depth: usize) {
-        match frame::decode_body(&bytes, depth) {
-            Ok(Body::One(frame)) => self.frame(frame).await,
-            Ok(Body::Batch(frames)) => self.batch(frames).await,
-            Err(error) => self.refuse(&error).await,
-        }
-    }
-
-    async fn refuse(&self, error: &FrameError) {
-        self.send(frame::encode_response(error.id.as_ref(), &Outcome::Error(error.to_rpc()))).await;
-    }
-
-    /// Only 2025-03-26 has batches; over a pipe their answers may go one by one.
-    async fn batch(self: &Arc<Self>, frames: Vec<Result<Frame, FrameError>>) {
-        let batches =
-            self.session().is_some_and(|session| session.version().supports(portreeve_mcp::Feature::Batches));
-        if !batches {
-            let error =
-                RpcError::new(Code::INVALID_REQUEST, "one message a line: this revision has no batches");
-            return self.send(frame::encode_response(None, &Outcome::Error(error))).await;
-        }
-        for frame in frames {
-            match frame {
-                Ok(frame) => self.frame(frame).await,
-                Err(error) => self.refuse(&error).await,
-            }
-        }
-    }
-
-    fn session(&self) -> Option<Arc<Session>> {
-        lock(&self.session).clone()
-    }
-
-    async fn frame(self: &Arc<Self>, frame: Frame) {
-        match frame {
-            Frame::Request { id, method, params } => self.request(id, method, params).await,
-            Frame::Notification { method, params } => self.notification(method, params).await,
-            Frame::Response { id, outcome } => {
-                if let Some(session) = self.session() {
-                    // An answer that nobody waits for is a late one.
-                    self.gateway.answer(&session, id.as_ref(), outcome);
-                }
-            }
-        }
-    }
-
-    async fn notification(self: &Arc<Self>, method: Method, params: Option<RawJson>) {
-        if let Some(token) =
-            meta::cancelled_id(&method, params.as_ref()).and_then(|id| lock(&self.running).remove(&id))
-        {
-            return token.cancel();
-        }
-        let Some(session) = self.session() else { return };
-        if method == Method::Initialized {
-            let (door, stream) = (self.clone(), self.gateway.session_stream(&session));
-            self.tasks.spawn(async move { door.pump_updates(None, stream).await });
-            return;
-        }
-        let gateway = self.gateway.clone();
-        if matches!(method, Method::Cancelled) {
-            return gateway.notified(&session, method, params).await;
-        }
-        self.tasks.spawn(async move { gateway.notified(&session, method, params).await });
-    }
-
-    async fn request(self: &Arc<Self>, id: Id, method: Method, raw: Option<RawJson>) {
-        let params = match Params::parse(raw.as_ref()) {
-            Ok(params) => params,
-            Err(fault) => {
+async fn read(
+    pipe: &Arc<Pipe>,
+    reader: impl AsyncRead + Unpin,
+    limit: usize,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    loop {
+        let read = tokio::select! {
+            read = read_line(&mut reader, &mut line, limit) => read?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        match read {
+            Line::End => return Ok(()),
+            Line::TooLong => {
                 let error =
-                    RpcError::new(Code::INVALID_PARAMS, format!("`params` is not acceptable: {fault}"));
-                return self.send(frame::encode_response(Some(&id), &Outcome::Error(error))).await;
+                    RpcError::new(Code::INVALID_REQUEST, format!("a message is longer than {limit} bytes"));
+                pipe.send(frame::encode_response(None, &Outcome::Error(error))).await;
             }
-        };
-        let claims = params.meta().is_some_and(|meta| meta.get(meta::PROTOCOL_VERSION).is_some());
-        let inbound = Inbound {
-            principal: self.principal.clone(),
-            server: self.server.clone(),
-            id: id.clone(),
-            method,
-            raw,
-            params,
-        };
-        if claims {
-            return self.modern(id, inbound);
-        }
-        if inbound.method == Method::Initialize {
-            return self.handshake(id, &inbound.params).await;
-        }
-        match self.session() {
-            Some(session) => {
-                let door = self.clone();
-                self.tasks.spawn(async move {
-                    let reply = door.gateway.legacy(inbound, &session).await;
-                    door.pump(id, reply).await;
-                });
-            }
-            None => {
-                let text = "initialize first, or send the `_meta` of a modern request";
-                let error = RpcError::new(Code::INVALID_REQUEST, text);
-                self.send(frame::encode_response(Some(&id), &Outcome::Error(error))).await;
-            }
-        }
-    }
-
-    fn modern(self: &Arc<Self>, id: Id, inbound: Inbound) {
-        let cancelled = self.gone.child_token();
-        lock(&self.running).insert(id.clone(), cancelled.clone());
-        let door = self.clone();
-        self.tasks.spawn(async move {
-            let answer = async {
-                let reply = match door.envelope(&inbound.params) {
-                    Ok(envelope) => door.gateway.modern(inbound, envelope, None).await,
-                    Err(error) => error.into(),
-                };
-                door.pump(id.clone(), reply).await;
-            };
-            tokio::select! {
-                () = answer => {}
-                // Nothing is sent after a cancellation (spec: basic/patterns/cancellation).
-                () = cancelled.cancelled() => {}
-            }
-            lock(&door.running).remove(&id);
-        });
-    }
-
-    fn envelope(&self, params: &Params) -> Result<portreeve_gateway::ModernEnvelope, RpcError> {
-        let envelope = read_envelope(params).map_err(|refusal| refusal.error)?;
-        let claimed = envelope.meta.protocol_version().and_then(RawJson::string_value);
-        let served =
-            claimed.as_deref().and_then(Version::parse).is_some_and(|version| version.era() == Era::Modern);
-        if !self.server.eras().serves(Era::Modern) {
-            return Err(RpcError::new(Code::METHOD_NOT_FOUND, "this server wants `initialize` first"));
-        }
-        if served {
-            Ok(envelope)
-        } else {
-            Err(portreeve_gateway::error::unsupported_version(claimed.as_deref().unwrap_or_default()))
-        }
-    }
-
-    async fn handshake(self: &Arc<Self>, id: Id, params: &Params) {
-        let answer = if self.server.eras().serves(Era::Legacy) {
-            self.gateway
-                .initialize(&self.principal, &self.server, params)
-                .await
-                .map_err(|refusal| refusal.error)
-        } else {
-            let asked = params.text("protocolVersion");
-            Err(portreeve_gateway::error::unsupported_version(asked.as_deref().unwrap_or_default()))
-        };
-        let outcome = match answer {
-            Ok((session, result)) => {
-                *lock(&self.session) = Some(session);
-                Outcome::Result(result)
-            }
-            Err(error) => Outcome::Error(error),
-        };
-        self.send(frame::encode_response(Some(&id), &outcome)).await;
-    }
-
-    /// Writes what a call says.
-    async fn pump(&self, id: Id, reply: Reply) {
-        match reply {
-            Reply::Refused(refusal) => {
-                self.send(frame::encode_response(Some(&id), &Outcome::Error(refusal.error))).await
-            }
-            Reply::Whole(outcome) => self.send(frame::encode_response(Some(&id), &outcome)).await,
-            Reply::Updates(updates) => self.pump_updates(Some(&id), updates).await,
-            Reply::Call(exchange) => self.pump_updates(Some(&id), exchange.boxed()).await,
-        }
-    }
-
-    async fn pump_updates(&self, id: Option<&Id>, mut source: portreeve_gateway::Updates) {
-        while let Some(out) = source.next().await {
-            match out {
-                Out::Message(message) => self.send(message).await,
-                Out::Gone => return,
-                Out::Last(Last::Outcome(outcome)) => {
-                    return self.send(frame::encode_response(id, &outcome)).await;
-                }
-                Out::Last(Last::Large { mut stream, splice }) => {
-                    let mut message = frame::response_head(id, 0);
-                    let mut splice = Some(splice);
-                    while let Some(Ok(chunk)) = stream.next().await {
-                        let cut = usize::from(splice.is_some()).min(chunk.len());
-                        message.extend_from_slice(&chunk[..cut]);
-                        message.extend_from_slice(splice.take().unwrap_or_default());
-                        message.extend_from_slice(&chunk[cut..]);
-                    }
-                    message.push(b'}');
-                    return self.send(message).await;
-                }
-            }
+            Line::Message if line.iter().all(u8::is_ascii_whitespace) => {}
+            Line::Message => pipe.message(Bytes::copy_from_slice(&line)).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{CommandError, Exit, runtime, serve, stdio};
 use crate::{
     cli::{DemoArguments, DemoEra, DemoTransport},
-    config::LogLevel,
+    config::{Config, LogLevel},
     gate::{SealFrom, demo_config},
 };
 use portreeve_gateway::Eras;
@@ -25,21 +25,26 @@ pub fn run(arguments: &DemoArguments) -> Result<Exit, CommandError> {
             config.log.level = LogLevel::Warn;
             runtime()?.block_on(stdio::serve(&config, "demo", eras))
         }
-        DemoTransport::Http => {
-            if !arguments.listen.ip().is_loopback() {
-                let text = format!(
-                    "the demo asks nobody who they are, so it does not listen on {}",
-                    arguments.listen
-                );
-                return Err(CommandError::plain(Exit::Usage, text));
-            }
-            config.listen = arguments.listen;
-            let banner = |url: &str| format!("demo server: {url}/mcp\n");
-            runtime()?.block_on(serve::serve(&config, SealFrom::Process, eras, banner))
+        DemoTransport::Http => over_http(arguments, config, eras, "mcp"),
+        DemoTransport::Sse if arguments.era == DemoEra::Modern => {
+            Err(CommandError::plain(Exit::Usage, "HTTP+SSE is a legacy transport; use `--era legacy`"))
         }
-        DemoTransport::Sse => Err(CommandError::plain(
-            Exit::Usage,
-            "the HTTP+SSE transport of 2024-11-05 is not served yet; use `--transport http`",
-        )),
+        DemoTransport::Sse => over_http(arguments, config, Eras::Only(Era::Legacy), "sse"),
     }
+}
+
+fn over_http(
+    arguments: &DemoArguments,
+    mut config: Config,
+    eras: Eras,
+    path: &str,
+) -> Result<Exit, CommandError> {
+    if !arguments.listen.ip().is_loopback() {
+        let text =
+            format!("the demo asks nobody who they are, so it does not listen on {}", arguments.listen);
+        return Err(CommandError::plain(Exit::Usage, text));
+    }
+    config.listen = arguments.listen;
+    let banner = |url: &str| format!("demo server: {url}/{path}\n");
+    runtime()?.block_on(serve::serve(&config, SealFrom::Process, eras, banner))
 }
