@@ -47,12 +47,13 @@ pub(crate) struct Conversation<'a> {
     call: u64,
     next: u64,
     open: Vec<Open>,
-    answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// Made with the first question: most calls are asked none.
+    answers: Option<FuturesUnordered<BoxFuture<'static, Answer>>>,
 }
 
 impl<'a> Conversation<'a> {
     pub(crate) fn new(ctx: &'a Ctx, emit: &'a Emitter, timer: &'a mut Timer, call: u64) -> Self {
-        Self { ctx, emit, timer, call, next: 0, open: Vec::new(), answers: FuturesUnordered::new() }
+        Self { ctx, emit, timer, call, next: 0, open: Vec::new(), answers: None }
     }
 
     /// Takes one message of the server.
@@ -113,7 +114,9 @@ impl<'a> Conversation<'a> {
         self.next += 1;
         let (reply, answer) = Reply::new();
         self.open.push(Open { key, id });
-        self.answers.push(Box::pin(async move { (key, kind, wire::outcome_of(kind, answer.await)) }));
+        self.answers
+            .get_or_insert_default()
+            .push(Box::pin(async move { (key, kind, wire::outcome_of(kind, answer.await)) }));
         self.timer.asked();
         self.emit.emit(Event::Ask(Ask { key, kind, params, reply })).await;
         Step::Continue
@@ -132,7 +135,7 @@ impl<'a> Conversation<'a> {
         loop {
             let answer = tokio::select! {
                 biased;
-                Some(answer) = self.answers.next() => answer,
+                Some(answer) = upcoming(&mut self.answers) => answer,
                 () = self.timer.expired() => return Waited::Expired,
             };
             // The answer to a withdrawn question has no addressee any more.
@@ -142,6 +145,14 @@ impl<'a> Conversation<'a> {
             self.timer.settled();
             return Waited::Answer(frame::encode_response(Some(&open.id), &outcome));
         }
+    }
+}
+
+/// The next of some futures that may not be there.
+pub(crate) async fn upcoming<T>(all: &mut Option<FuturesUnordered<BoxFuture<'static, T>>>) -> Option<T> {
+    match all {
+        Some(all) => all.next().await,
+        None => None,
     }
 }
 

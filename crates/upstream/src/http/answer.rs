@@ -2,8 +2,9 @@
 //! Which answers may be streamed is decided by the caller; how their bytes are followed by `large`.
 
 use super::{
-    connection::Response,
+    connection::{Body, Response},
     events::{self, ReadError},
+    large::{Opening, Sight},
 };
 use bytes::Bytes;
 use portreeve_mcp::{
@@ -31,27 +32,46 @@ pub(crate) async fn read(
     limit: usize,
     deadlines: &Deadlines,
 ) -> Result<Answer, Failure> {
-    let named = events::length(&response.headers).unwrap_or(0);
-    if named > limit {
+    let named = events::length(&response.headers);
+    if named.is_some_and(|named| named > limit) {
         return Err(ReadError::TooLarge.failure());
     }
     let mut body = response.body;
-    let mut pieces: Vec<Bytes> = Vec::new();
-    if let Some(era) = large {
-        let mut size = 0;
-        while size < LARGE {
-            let Some(piece) = body.chunk().await else { break };
-            let piece = piece.map_err(|why| ReadError::Broken(why).failure())?;
-            size += piece.len();
-            pieces.push(piece);
+    let pieces = match large {
+        Some(era) if named.is_none_or(|named| named >= LARGE) => {
+            let mut opening = Opening::new(era, id);
+            let begun = begin(&mut opening, &mut body, named.is_some()).await;
+            if begun.map_err(ReadError::failure)? == Sight::Certain {
+                return Ok(Answer::Large(opening.into_stream(body, limit, deadlines)));
+            }
+            opening.into_pieces()
         }
-        if size >= LARGE {
-            match super::large::start(era, id, pieces, body, limit, deadlines) {
-                Ok(stream) => return Ok(Answer::Large(stream)),
-                Err((given_back, rest)) => (pieces, body) = (given_back, rest),
+        _ => Vec::new(),
+    };
+    let bytes = events::collect(&mut body, pieces, limit).await.map_err(ReadError::failure)?;
+    Ok(Answer::Whole(events::decode_response(&bytes, id)))
+}
+
+/// Reads until it is certain that a large result follows, or that it is not worth while to wait for that.
+async fn begin(opening: &mut Opening, body: &mut Body, named: bool) -> Result<Sight, ReadError> {
+    let mut waiting: Vec<Bytes> = Vec::new();
+    let mut size = 0;
+    let mut sight = Sight::NotYet;
+    while sight == Sight::NotYet && opening.size() < LARGE {
+        let Some(piece) = body.chunk().await else { break };
+        let piece = piece.map_err(ReadError::Broken)?;
+        size += piece.len();
+        waiting.push(piece);
+        // Without a named length it may be a small answer, which is scanned once it is whole, and not before.
+        if named || size >= LARGE {
+            for piece in waiting.drain(..) {
+                sight = opening.push(piece);
             }
         }
     }
-    let bytes = events::collect(&mut body, pieces, limit).await.map_err(ReadError::failure)?;
-    Ok(Answer::Whole(events::decode_response(&bytes, id)))
+    if !waiting.is_empty() {
+        opening.keep(waiting);
+        return Ok(Sight::NotYet);
+    }
+    Ok(sight)
 }

@@ -17,7 +17,7 @@ use crate::{
     timer::{Expired, Timer},
     wire,
 };
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{future::BoxFuture, stream::FuturesUnordered};
 use http::StatusCode;
 use portreeve_mcp::{
     Code, Ctx, Era, Event, Frame, Id, Outcome, Request, Text,
@@ -123,7 +123,7 @@ impl Http {
             session,
             talk: Conversation::new(ctx, emit, timer, id),
             entry: session.enter(id, ctx),
-            posts: FuturesUnordered::new(),
+            posts: None,
         };
         let once = match exchange.drive(session.post(body)).await {
             Ok(Ok(response)) => self.legacy_answer(&mut exchange, ctx, request, response, id).await,
@@ -231,7 +231,8 @@ struct Exchange<'a> {
     session: &'a Arc<Session>,
     talk: Conversation<'a>,
     entry: Option<Entry<Session>>,
-    posts: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Answers on their way; made with the first.
+    posts: Option<FuturesUnordered<BoxFuture<'static, ()>>>,
 }
 
 impl Exchange<'_> {
@@ -249,7 +250,7 @@ impl Exchange<'_> {
                     Waited::Answer(message) => self.send(message),
                     Waited::Expired => return Err(Expired),
                 },
-                Some(()) = self.posts.next(), if !self.posts.is_empty() => {}
+                Some(()) = conversation::upcoming(&mut self.posts) => {}
             }
         }
     }
@@ -272,7 +273,7 @@ impl Exchange<'_> {
 
     fn send(&mut self, message: Vec<u8>) {
         let session = Arc::clone(self.session);
-        self.posts.push(Box::pin(async move {
+        self.posts.get_or_insert_default().push(Box::pin(async move {
             if let Err(failure) = session.tell(message).await {
                 tracing::warn!(server = %session.name, detail = failure.detail, "an answer did not reach the server");
             }

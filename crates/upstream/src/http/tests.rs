@@ -1,6 +1,9 @@
 //! The HTTP connector against scripted servers: first the way that everything should go, then the hazards.
 
 mod fake;
+mod hazards;
+mod legacy;
+mod probes;
 
 use super::{Http, target::tests::config};
 use crate::{
