@@ -366,6 +366,26 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// How many bytes of a string stand before its next quote, backslash or control character. Eight bytes at a time: strings
+/// are most of what passes, and this is the one loop that sees each of their bytes.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The classic tests for "some byte is zero" and "some byte is below n"; the lowest hit is always a true one.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let hits = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+        if hits != 0 {
+            return at * 8 + hits.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    bytes.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+}
+
 /// A validating, iterative JSON scanner over bytes that are known to be UTF-8.
 pub struct Scanner<'a> {
     bytes: &'a [u8],
@@ -476,27 +496,32 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         let start = self.at;
         loop {
-            let rest = &self.bytes[self.at..];
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return self.syntax() };
-            if rest[..found].iter().any(|byte| *byte < 0x20) {
-                return self.syntax();
-            }
-            self.at += found + 1;
-            if rest[found] == b'"' {
-                return Ok(start..self.at - 1);
-            }
+            self.at += plain_prefix(&self.bytes[self.at..]);
             match self.peek() {
-                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-                Some(b'u') => {
-                    let digits = self.bytes.get(self.at + 1..self.at + 5);
-                    if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                        return self.syntax();
-                    }
-                    self.at += 5;
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(start..self.at - 1);
                 }
+                Some(b'\\') => self.escape()?,
                 _ => return self.syntax(),
             }
         }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let digits = self.bytes.get(self.at + 1..self.at + 5);
+                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    return self.syntax();
+                }
+                self.at += 5;
+            }
+            _ => return self.syntax(),
+        }
+        Ok(())
     }
 
     fn scalar(&mut self) -> Result<(), JsonError> {
