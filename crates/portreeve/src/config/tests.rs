@@ -195,6 +195,7 @@ fn values_are_read_as_they_are_meant() {
         ("listen: &a 127.0.0.1:${env:PORT}\nmetrics: {listen: 127.0.0.1:1}", "127.0.0.1:9000"),
         ("\u{feff}listen: 127.0.0.2:1", "127.0.0.2:1"),
         ("listen: '127.0.0.1:1' # a comment", "127.0.0.1:1"),
+        ("listen: 127.0.0.1:1\r\nlog: {level: info}\r", "127.0.0.1:1"),
     ] {
         assert_eq!(listen(text), expected, "{text}");
     }
@@ -276,6 +277,29 @@ fn what_is_probably_not_meant_is_a_warning() {
         let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(shown, [expected], "{text}");
     }
+}
+
+#[test]
+fn a_damaged_file_is_an_answer_too() {
+    let signs =
+        ["{", "}", "[", "]", ":", "#", "\"", "'", "$", "&", "*", "!", "|", "\t", "\n", "\0", "ä", "- "];
+    let damaged = EVERYTHING.char_indices().enumerate().flat_map(|(nth, (at, sign))| {
+        let (before, after) = (&EVERYTHING[..at], &EVERYTHING[at + sign.len_utf8()..]);
+        [
+            before.to_owned(),
+            format!("{before}{after}"),
+            format!("{before}{}{after}", signs[nth % signs.len()]),
+        ]
+    });
+    let mut refused = 0;
+    for text in damaged {
+        let Err(problems) = parse(&text, "f.yaml", &table()) else { continue };
+        refused += 1;
+        let last = text.lines().count() + 1;
+        let placed = |problem: &Problem| (1..=last).contains(&problem.mark.line) && problem.mark.column >= 1;
+        assert!(!problems.is_empty() && problems.iter().all(placed), "{text}\n{problems:?}");
+    }
+    assert!(refused > 1000, "only {refused} of the damaged files are refused");
 }
 
 #[test]
