@@ -225,7 +225,8 @@ def connection(url):
         raise Unable(f"the demo behind {url} cannot be called: {broken}") from broken
     events = re.findall(r"^data: ?(\{.*)$", text, re.MULTILINE) or [text]
     try:
-        return json.loads(events[-1])["result"]["structuredContent"]
+        seen = json.loads(events[-1])["result"]["structuredContent"]
+        return {key: seen[key] for key in ("era", "process", "protocolVersion")}
     except (ValueError, KeyError) as odd:
         raise Unable(f"the demo behind {url} does not tell what it sees: {text}") from odd
 
