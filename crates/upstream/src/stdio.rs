@@ -38,7 +38,7 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// How long a call waits for a child while all are taken (decision D11).
+/// How long a call waits for a child while all are taken (decision D11), though no longer than half of its time.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// How long a new child is spoken to as legacy without being asked first.
 const LEGACY_HOLDS: Duration = Duration::from_secs(10 * 60);
@@ -272,7 +272,7 @@ impl Stdio {
             let key = Self::key(ctx, verdict.era());
             let exclusive = verdict.era() == Era::Legacy && ctx.capabilities.flags().can_be_asked();
             let mode = if exclusive { Mode::Exclusive } else { Mode::Shared };
-            let wait = BUSY_WAIT.min(self.config.deadlines.call);
+            let wait = BUSY_WAIT.min(self.config.deadlines.call / 2);
             let lease = self.children.acquire(&key, mode, wait).await;
             let lease = lease.map_err(|_| Failure::new(FailureKind::Busy, "all children are taken"))?;
             match lease.get(|| Box::pin(self.child(ctx, &verdict, &key))).await {

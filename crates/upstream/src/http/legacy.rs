@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a call waits for a session while all are taken.
+/// How long a call waits for a session while all are taken, though no longer than half of its time.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// How often a broken stream is taken up again without anything coming of it.
 const MAX_RESUMES: u32 = 5;
@@ -71,7 +71,7 @@ impl Http {
         timer: &mut Timer,
     ) -> Attempt {
         let key = SessionKey::of(ctx);
-        let wait = BUSY_WAIT.min(self.deadlines.call);
+        let wait = BUSY_WAIT.min(self.deadlines.call / 2);
         let Ok(lease) = self.sessions.acquire(&key, self.session_mode(ctx), wait).await else {
             return Attempt::End(Event::failed(FailureKind::Busy, "all sessions of this server are taken"));
         };
@@ -86,7 +86,11 @@ impl Http {
                 Ok(Err(error)) => return Attempt::End(Event::Final(Final::Failed(error.failure))),
                 Err(gone) => return Attempt::End(Event::Final(Final::Failed(expired(gone)))),
             };
-            if let Err(gone) = timer.within(session.set_level(ctx.log_level, || self.next_id())).await {
+            let prepared = async {
+                session.set_level(ctx.log_level, || self.next_id()).await;
+                session.listen_again(ctx).await;
+            };
+            if let Err(gone) = timer.within(prepared).await {
                 return Attempt::End(Event::Final(Final::Failed(expired(gone))));
             }
             match self.legacy_once(&session, ctx, request, emit, timer).await {
@@ -130,8 +134,15 @@ impl Http {
             Ok(Err(error)) => Ok(failed(error.failure())),
             Err(gone) => Err(gone),
         };
-        // What was answered, or refused, needs no cancellation; what ran out of time does.
-        guard.armed = once.is_err();
+        // What was answered, or refused, needs no cancellation; what ran out of time or broke off does: a server of this
+        // era goes on with it.
+        guard.armed = match &once {
+            Ok(Once::End(Event::Final(Final::Failed(failure)))) => {
+                failure.kind == FailureKind::OutcomeUnknown
+            }
+            Ok(_) => false,
+            Err(Expired) => true,
+        };
         once.unwrap_or_else(|gone| failed(expired(gone)))
     }
 

@@ -90,6 +90,8 @@ pub(crate) struct Session {
     levelling: tokio::sync::Mutex<()>,
     gone: AtomicBool,
     listening: AtomicBool,
+    /// The server offers no GET stream.
+    streamless: AtomicBool,
     end: CancellationToken,
 }
 
@@ -141,6 +143,7 @@ impl Http {
             levelling: tokio::sync::Mutex::new(()),
             gone: AtomicBool::new(false),
             listening: AtomicBool::new(false),
+            streamless: AtomicBool::new(false),
             end: self.runtime.shutdown.child_token(),
         });
         session.tell(wire::initialized()).await.map_err(HandshakeError::plain)?;
@@ -307,6 +310,14 @@ impl Session {
         let _ = tokio::time::timeout(STREAM_WAIT, stands).await;
     }
 
+    /// Opens a GET stream that has been given up, for a call that needs it.
+    pub(crate) async fn listen_again(self: &Arc<Self>, ctx: &Ctx) {
+        let needed = ctx.capabilities.flags().can_be_asked();
+        if needed && !self.listening.load(Ordering::Relaxed) && !self.streamless.load(Ordering::Relaxed) {
+            Box::pin(self.listen()).await;
+        }
+    }
+
     async fn stream(self: &Arc<Self>, ready: tokio::sync::oneshot::Sender<()>) {
         let mut ready = Some(ready);
         let mut last: Option<Text> = None;
@@ -327,6 +338,7 @@ impl Session {
                 }
                 Err(Some(status)) if status.is_client_error() => {
                     tracing::debug!(server = %self.name, %status, "the server offers no GET stream");
+                    self.streamless.store(true, Ordering::Relaxed);
                     return;
                 }
                 Err(status) => {

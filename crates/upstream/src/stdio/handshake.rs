@@ -3,7 +3,11 @@
 //! Sends nothing but the handshake.
 
 use super::link::Link;
-use crate::{EraChoice, switchboard::Role, wire};
+use crate::{
+    EraChoice,
+    switchboard::{Entry, Role},
+    wire,
+};
 use portreeve_mcp::{
     Ctx, Id, Outcome,
     service::{Description, Failure, FailureKind},
@@ -77,6 +81,17 @@ pub(crate) async fn run(
             None => probe = Some(entry),
         }
     }
+    legacy(link, ctx, probe, ids).await
+}
+
+/// Agrees in the legacy manner. A probe that is still out may yet prove the child modern.
+async fn legacy(
+    link: &Arc<Link>,
+    ctx: &Ctx,
+    mut probe: Option<Entry<Link>>,
+    ids: &(impl Fn() -> u64 + Sync),
+) -> Result<Description, Trouble> {
+    let exited = || Trouble::Exited(unreachable(link.gone()));
     let id = ids();
     let mut entry = link.enter(id, Role::Own).ok_or_else(exited)?;
     link.send(wire::initialize(&Id::number(id), ctx)).await.map_err(|_| exited())?;
