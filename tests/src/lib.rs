@@ -7,3 +7,7 @@
 mod checks;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod malformed;
+#[cfg(test)]
+mod tidy;

@@ -6,10 +6,17 @@ use std::{
     sync::OnceLock,
 };
 
+/// Names a ready binary to test instead of a fresh one, such as that of a release.
+const READY: &str = "PORTREEVE_TEST_BINARY";
+
 /// The gateway's binary.
 pub(crate) fn portreeve() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built(&["-p", "portreeve", "--bin", "portreeve"], "portreeve"))
+    BINARY.get_or_init(|| {
+        #[expect(clippy::disallowed_methods, reason = "tests have no configuration of their own")]
+        let ready = std::env::var_os(READY).map(PathBuf::from);
+        ready.unwrap_or_else(|| built(&["-p", "portreeve", "--bin", "portreeve"], "portreeve"))
+    })
 }
 
 /// The program that joins stdin and stdout to a loopback port.

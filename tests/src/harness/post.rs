@@ -68,6 +68,12 @@ impl Post {
         Self::modern(path, "tools/call", json!({"name": tool, "arguments": arguments}))
     }
 
+    /// Sends it to another address.
+    pub(crate) fn path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// Adds a header, or sets it.
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         self.without_header(name).and_header(name, value)

@@ -1,0 +1,229 @@
+//! What is wrong before a message can be read: framing, sizes of heads and bodies, headers, paths.
+
+use super::{BODY, DEMO, Expected, HEAD, Kind, Row, good, problem, rpc};
+use crate::harness::Post;
+use serde_json::json;
+
+pub(super) fn rows() -> Vec<Row> {
+    [framing(), lengths(), sizes(), foreign(), mirrored(), paths()].into_iter().flatten().collect()
+}
+
+/// A request with these header lines and this body, otherwise like that of a client.
+fn request(lines: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {DEMO} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\n{lines}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn framing() -> Vec<Row> {
+    let row = |name, bytes: &[u8], expected| Row::new(Kind::Framing, name, bytes, expected);
+    let line = |line: &str| request(line, "");
+    vec![
+        row("no request line", b"NONSENSE\r\n\r\n", Expected::Bare(400)),
+        row(
+            "a version that is none",
+            b"POST /mcp/demo HTTP/9.9\r\nHost: localhost\r\n\r\n",
+            Expected::Bare(400),
+        ),
+        row("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Expected::Nothing),
+        row(
+            "a verb with a blank in it",
+            b"PO ST /mcp/demo HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            Expected::Bare(400),
+        ),
+        row("a blank before the colon", &line("X-Team : a"), Expected::Bare(400)),
+        row("a folded header", &line("X-Team: a\r\n b"), Expected::Bare(400)),
+        row("NUL in a header", &line("X-Team: a\0b"), Expected::Bare(400)),
+        row("a header without a name", &line(": a"), Expected::Bare(400)),
+    ]
+}
+
+fn lengths() -> Vec<Row> {
+    let row = |name, bytes: Vec<u8>, expected| Row::new(Kind::Framing, name, bytes, expected);
+    let broke_off = || problem(400, "the body broke off");
+    let whole = good();
+    let body = whole.body().to_string();
+    let both = String::from_utf8(whole.bytes()).expect("ASCII").replace(
+        &format!("\r\n\r\n{body}"),
+        &format!("\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+    );
+    let said = json!({"jsonrpc": "2.0", "id": 1, "result": {
+        "resultType": "complete",
+        "content": [{"type": "text", "text": "still here"}],
+        "_meta": {"io.modelcontextprotocol/serverInfo": super::message::demo_info()},
+    }});
+    vec![
+        row("two lengths", request("Content-Length: 2\r\nContent-Length: 3", "{}"), Expected::Bare(400)),
+        row("a length that is no number", request("Content-Length: two", "{}"), Expected::Bare(400)),
+        row("a length with a sign", request("Content-Length: +2", "{}"), Expected::Bare(400)),
+        row("an unknown transfer coding", request("Transfer-Encoding: gzip", "{}"), Expected::Bare(400)),
+        row(
+            "chunked is not the last coding",
+            request("Transfer-Encoding: chunked, gzip", "{}"),
+            Expected::Bare(400),
+        ),
+        row(
+            "chunks in HTTP/1.0",
+            b"POST /mcp/demo HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                .to_vec(),
+            Expected::Bare(400),
+        ),
+        row(
+            "a chunk size that is no number",
+            request("Transfer-Encoding: chunked", "zz\r\n{}\r\n"),
+            broke_off(),
+        )
+        .closes(),
+        row(
+            "a chunk longer than it says",
+            request("Transfer-Encoding: chunked", "1\r\n{}\r\n0\r\n\r\n"),
+            broke_off(),
+        )
+        .closes(),
+        row("the end in the middle of a chunk", request("Transfer-Encoding: chunked", "9\r\n{"), broke_off())
+            .finishes(),
+        row("the end before the length", request("Content-Length: 9", "{"), broke_off()).finishes(),
+        // RFC 9112, 6.1: the chunks count, and the connection is not used again.
+        row("a length and chunks", both.into_bytes(), Expected::Whole(200, said)).closes(),
+    ]
+}
+
+fn sizes() -> Vec<Row> {
+    let row = |name, bytes: Vec<u8>, expected| Row::new(Kind::Size, name, bytes, expected);
+    let too_large = || problem(413, format!("the body is larger than {BODY} bytes"));
+    let chunk = format!("{:x}\r\n{}", BODY + 1, " ".repeat(BODY + 1));
+    let many = vec!["X-Team: a"; 200].join("\r\n");
+    vec![
+        row(
+            "a declared body above the limit",
+            request(&format!("Content-Length: {}", BODY + 1), ""),
+            too_large(),
+        )
+        .closes(),
+        row("chunks above the limit", request("Transfer-Encoding: chunked", &chunk), too_large()).closes(),
+        row(
+            "a head above the limit",
+            request(&format!("X-Team: {}", "a".repeat(HEAD)), ""),
+            Expected::Bare(431),
+        ),
+        row("too many headers", request(&many, ""), Expected::Bare(431)),
+        row(
+            "an address above the limit",
+            format!("POST /mcp/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(HEAD)).into_bytes(),
+            Expected::Bare(431),
+        ),
+        row(
+            "a name of a server above the limit",
+            good().path(&format!("/mcp/{}", "a".repeat(65))).bytes(),
+            problem(404, "nothing is here; servers are at /mcp/<server>"),
+        ),
+        row(
+            "a session id above the limit",
+            Post::json(DEMO, json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
+                .header("Mcp-Session-Id", &"a".repeat(8 << 10))
+                .bytes(),
+            rpc(404, -32600, "no such session; initialize again", json!(null)),
+        ),
+    ]
+}
+
+/// Headers that say where a request comes from, or what it is.
+fn foreign() -> Vec<Row> {
+    let row = |name, post: Post, expected| Row::new(Kind::Headers, name, post.bytes(), expected);
+    let host = || problem(421, "the Host header names no address of this gate");
+    let origin = || problem(403, "the Origin header names no allowed origin");
+    let kind = || problem(415, "the body must be application/json, not encoded");
+    vec![
+        row("no Host", good().without_header("Host"), host()),
+        row("a foreign Host", good().header("Host", "evil.example"), host()),
+        row("two Hosts", good().and_header("Host", "localhost"), host()),
+        row("a foreign Origin", good().header("Origin", "https://evil.example"), origin()),
+        row("an Origin that is none", good().header("Origin", "null"), origin()),
+        row("no Content-Type", good().without_header("Content-Type"), kind()),
+        row("another Content-Type", good().header("Content-Type", "text/plain"), kind()),
+        row("an encoded body", good().header("Content-Encoding", "gzip"), kind()),
+        row(
+            "an Accept without what is answered",
+            good().header("Accept", "text/html"),
+            problem(406, "accept application/json and text/event-stream"),
+        ),
+    ]
+}
+
+/// Headers that repeat the body.
+fn mirrored() -> Vec<Row> {
+    let row = |name, post: Post, text: &str| {
+        Row::new(Kind::Headers, name, post.bytes(), rpc(400, -32020, format!("header {text}"), json!(1)))
+    };
+    let region = || Post::call(DEMO, "query_region", json!({"region": "north"}));
+    vec![
+        row(
+            "no version",
+            good().without_header("MCP-Protocol-Version"),
+            "MCP-Protocol-Version is required but missing",
+        ),
+        row(
+            "two versions",
+            good().and_header("MCP-Protocol-Version", "2026-07-28"),
+            "MCP-Protocol-Version is there more than once",
+        ),
+        row("no method", good().without_header("Mcp-Method"), "Mcp-Method is required but missing"),
+        row(
+            "another letter case",
+            good().header("Mcp-Method", "Tools/call"),
+            "Mcp-Method differs from the request body",
+        ),
+        row("no name", good().without_header("Mcp-Name"), "Mcp-Name is required but missing"),
+        row("another name", good().header("Mcp-Name", "add"), "Mcp-Name differs from the request body"),
+        row("broken base64", good().header("Mcp-Name", "=?base64?!?="), "Mcp-Name holds invalid base64"),
+        row(
+            "base64 of no text",
+            good().header("Mcp-Name", "=?base64?//8=?="),
+            "Mcp-Name holds base64 of something that is not UTF-8",
+        ),
+        row(
+            "bytes beyond ASCII",
+            good().header("Mcp-Name", "ech\u{f6}"),
+            "Mcp-Name holds characters that a header value may not hold",
+        ),
+        row("an argument without its header", region(), "Mcp-Param-Region is required but missing"),
+        row(
+            "a header that differs from its argument",
+            region().header("Mcp-Param-Region", "south"),
+            "Mcp-Param-Region differs from the request body",
+        ),
+    ]
+}
+
+fn paths() -> Vec<Row> {
+    let row = |name, path: &str, expected| Row::new(Kind::Path, name, good().path(path).bytes(), expected);
+    let nothing = || problem(404, "nothing is here; servers are at /mcp/<server>");
+    let no_server = || problem(404, "no such server");
+    vec![
+        row("a slash at the end", "/mcp/demo/", nothing()),
+        row("two slashes", "/mcp//demo", nothing()),
+        row("a way up", "/mcp/../mcp/demo", nothing()),
+        row("an encoded way up", "/mcp/demo/%2e%2e/demo", nothing()),
+        row("an encoded letter", "/mcp/%64emo", nothing()),
+        row("an encoded slash", "/mcp%2fdemo", nothing()),
+        row("a parameter of the path", "/mcp/demo;x=1", nothing()),
+        row("another letter case", "/MCP/demo", nothing()),
+        row("another letter case of the server", "/mcp/Demo", no_server()),
+        row("a server that is not there", "/mcp/other", no_server()),
+        row("no server", "/mcp", no_server()),
+        row("a star", "*", nothing()),
+        row(
+            "a credential in the address",
+            "/mcp/demo?access_token=secret",
+            problem(400, "credentials belong in the Authorization header, never in the address"),
+        ),
+        row(
+            "the address of another host",
+            "http://evil.example/mcp/demo",
+            problem(421, "the Host header names no address of this gate"),
+        ),
+        row("no slash at the start", "mcp/demo", Expected::Bare(400)),
+    ]
+}
