@@ -309,7 +309,7 @@ fn pure_crates_do_no_io_and_own_no_clock() {
 #[test]
 fn only_the_protocol_crate_builds_wire_messages() {
     let others = ["seal", "policy", "process", "auth", "upstream", "servers", "gateway", "edge"];
-    names_none_of(&others, &[r#""jsonrpc""#, r#"\"jsonrpc\""#]);
+    names_none_of(&others, &[r#""jsonrpc":"#, r#"\"jsonrpc\":"#]);
 }
 
 #[test]

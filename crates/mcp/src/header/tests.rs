@@ -1,3 +1,5 @@
+//! Header rules as tables: values that pass and come back, and values that are refused, with the reason.
+
 use super::*;
 use crate::annotation;
 

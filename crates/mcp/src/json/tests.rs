@@ -1,3 +1,5 @@
+//! The scanner against what JSON allows and forbids, and edits that keep every other byte.
+
 use super::*;
 
 fn parse(text: &str) -> Result<RawJson, JsonError> {

@@ -1,3 +1,5 @@
+//! What the tests of payloads share: reading JSON and rewriting it for a receiver.
+
 mod asks;
 mod errors;
 mod results;

@@ -1,3 +1,5 @@
+//! Event streams, cut at every place.
+
 use super::*;
 
 const LIMIT: usize = 1 << 16;

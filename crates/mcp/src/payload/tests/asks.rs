@@ -1,3 +1,5 @@
+//! Questions of servers and answers of clients, between the revisions.
+
 use super::*;
 
 fn ask(kind: AskKind, params: &RawJson, client: Version) -> Result<RawJson, Unaskable> {

@@ -1,3 +1,5 @@
+//! Errors, between the revisions.
+
 use super::*;
 use crate::{Params, RpcError};
 

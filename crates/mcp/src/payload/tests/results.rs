@@ -1,3 +1,5 @@
+//! Results and lists, between the revisions.
+
 use super::*;
 use crate::Params;
 
