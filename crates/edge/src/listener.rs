@@ -202,7 +202,6 @@ where
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(buffer)
         .max_headers(MAX_HEADERS)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service_fn(service));
     tokio::pin!(serving);
     let mut told = false;

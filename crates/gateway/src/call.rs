@@ -134,7 +134,10 @@ impl Gateway {
         }
         let meta = match Meta::parse(inbound.params.meta()) {
             Ok(meta) => meta,
-            Err(fault) => return RpcError::new(Code::INVALID_PARAMS, format!("`_meta` is {fault}")).into(),
+            Err(fault) => {
+                return RpcError::new(Code::INVALID_PARAMS, format!("`_meta` is not acceptable: {fault}"))
+                    .into();
+            }
         };
         let progress_token = meta.progress_token().cloned();
         let mut ctx = inbound.server.system_ctx(session.isolation.clone());
@@ -498,7 +501,8 @@ fn passing(meta: &Meta) -> Arc<[Member]> {
 /// Reads the envelope of a modern request (checks 1–3, 76): version and capabilities have to be there.
 pub fn read_envelope(params: &Params) -> Result<ModernEnvelope, Refusal> {
     let bad = |message: String| Refusal::envelope(Code::INVALID_PARAMS, message);
-    let meta = Meta::parse(params.meta()).map_err(|fault| bad(format!("`_meta` is {fault}")))?;
+    let meta =
+        Meta::parse(params.meta()).map_err(|fault| bad(format!("`_meta` is not acceptable: {fault}")))?;
     if meta.protocol_version().and_then(RawJson::string_value).is_none() {
         return Err(bad(format!("`_meta` needs `{}`, a string", meta::PROTOCOL_VERSION)));
     }
