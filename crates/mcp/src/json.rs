@@ -2,8 +2,12 @@
 //! A value is never turned into a tree here; what a step needs is looked at, edits are splices.
 //! The scanner is iterative and total: hostile input costs one pass and no stack.
 
+mod text;
+
+pub use text::Text;
+
 use bytes::Bytes;
-use std::{borrow::Cow, fmt, ops::Deref, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 /// The deepest nesting that is accepted anywhere unless a caller asks for less; the bound of the scanner's bit stack.
 pub const MAX_DEPTH: usize = 128;
@@ -26,54 +30,6 @@ pub enum JsonError {
     /// An object was needed.
     #[error("not an object")]
     NotObject,
-}
-
-/// UTF-8 text that shares the buffer it came from.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Bytes);
-
-impl Text {
-    /// Text from the program itself.
-    pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        // The constructors take only `str` data, so this cannot fail; an empty text is the harmless answer if it did.
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self(Bytes::from(text.into_bytes()))
-    }
-}
-
-impl Deref for Text {
-    type Target = str;
-    fn deref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
 }
 
 /// One complete, valid JSON value without surrounding blanks. Cloning shares the bytes.

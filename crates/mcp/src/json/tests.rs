@@ -118,7 +118,15 @@ fn edits_are_splices() {
 #[test]
 fn strings_end_where_they_end_whatever_stands_before() {
     for length in 0..40 {
-        for (special, good) in [("\\n", true), ("\\\"", true), ("é", true), ("\u{1f}", false), ("\u{7f}", true), ("\u{80}", true), (" ", true)] {
+        for (special, good) in [
+            ("\\n", true),
+            ("\\\"", true),
+            ("é", true),
+            ("\u{1f}", false),
+            ("\u{7f}", true),
+            ("\u{80}", true),
+            (" ", true),
+        ] {
             let text = format!("\"{}{special}{}\"", "x".repeat(length), "y".repeat(length % 11));
             assert_eq!(parse(&text).is_ok(), good, "{text:?}");
             assert_eq!(serde_json::from_str::<String>(&text).is_ok(), good, "{text:?}");
