@@ -156,7 +156,7 @@ impl Http {
     ) -> Result<Once, Expired> {
         let status = response.status;
         match events::content(&response.headers) {
-            Content::Events if status.is_success() => self.legacy_events(exchange, response).await,
+            Content::Events if status.is_success() => Box::pin(self.legacy_events(exchange, response)).await,
             Content::Json => {
                 let large = self.large_wanted(ctx, request, Era::Legacy).filter(|_| status.is_success());
                 let limit = self.runtime.limits.upstream_message;

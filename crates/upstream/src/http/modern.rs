@@ -88,7 +88,8 @@ impl Http {
         };
         match events::content(&response.headers) {
             Content::Events if response.status.is_success() => {
-                self.modern_events(ctx, request, emit, timer, response, id).await
+                // Kept out of the futures of calls that are answered plainly.
+                Box::pin(self.modern_events(ctx, request, emit, timer, response, id)).await
             }
             Content::Json => self.modern_json(ctx, request, timer, response, id).await,
             _ => {

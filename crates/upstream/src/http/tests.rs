@@ -357,5 +357,5 @@ async fn a_call_is_a_small_future() {
     let emit = portreeve_mcp::service::Emitter::default();
     let (ctx, call) = (plain(), tool("x"));
     let size = std::mem::size_of_val(&http.run(&ctx, &call, &emit));
-    assert!(size < 6144, "every call allocates {size} bytes for its state");
+    assert!(size < 4096, "every call allocates {size} bytes for its state");
 }
