@@ -32,11 +32,13 @@ class Scenario:
     action: str = "accept"
     asked: list[str] | None = field(default_factory=list)
     """The elicitation questions that the client must have seen, each once; None: not compared."""
+    able: bool = True
+    """False: the client declares no capability, so that a server which looks at them offers less."""
     offered: bool = True
     """False where the server is known to have no such tool: the only failure that a direct run forgives."""
 
     def job(self) -> dict:
-        return {"name": self.name, "action": self.action, "steps": [step.do for step in self.steps]}
+        return {"name": self.name, "action": self.action, "able": self.able, "steps": [step.do for step in self.steps]}
 
     def mismatches(self, result: dict) -> list[tuple[str, Any, Any]]:
         """`(what, expected, observed)` for everything that differs; empty when the cell is right."""
@@ -167,6 +169,7 @@ EVERYTHING_ALWAYS = {
     "toggle-subscriber-updates", "trigger-elicitation-request", "trigger-long-running-operation",
     "trigger-sampling-request",
 }  # fmt: skip
+EVERYTHING_IF_ABLE = {"get-roots-list", "trigger-elicitation-request", "trigger-sampling-request"}
 # One needs a client that declares URL elicitation, the other is a tool that can only run as a task.
 EVERYTHING_PERHAPS = {"trigger-url-elicitation", "simulate-research-query"}
 EVERYTHING_ACCEPTED = {
@@ -236,7 +239,9 @@ def but_the_last_step(result: dict) -> dict:
 
 
 def everything() -> list[Scenario]:
-    listed = Step({"op": "list"}, [], lambda tools: sorted(EVERYTHING_ALWAYS ^ (tools.keys() - EVERYTHING_PERHAPS)))
+    def listed(names: set[str]) -> Step:
+        return Step({"op": "list"}, [], lambda tools: sorted(names ^ (tools.keys() - EVERYTHING_PERHAPS)))
+
     failed = said("Invalid resourceId: -1. Must be a finite positive integer.", error=True)
     bad = call("get-resource-reference", {"resourceType": "Text", "resourceId": -1})
     sampled = {
@@ -250,7 +255,7 @@ def everything() -> list[Scenario]:
     operation = {"duration": 0.2, "steps": 5}
     missing = said("no such tool, so there is nothing to expect")
     return [
-        Scenario("list", [listed]),
+        Scenario("list", [listed(EVERYTHING_ALWAYS)]),
         Scenario(
             "call",
             [
@@ -286,6 +291,11 @@ def everything() -> list[Scenario]:
         Scenario(
             "progress",
             [Step(call("trigger-long-running-operation", operation, True), long_running(operation), but_the_last_step)],
+        ),
+        Scenario(
+            "plain",
+            [listed(EVERYTHING_ALWAYS - EVERYTHING_IF_ABLE), Step(call("echo", {"message": "p"}), said("Echo: p"))],
+            able=False,
         ),
     ]
 

@@ -1,7 +1,7 @@
 """The part that both Python drivers share: read a job from stdin, run its scenarios, print one JSON document.
 
 A job is `{"target": {"url", "bearer"} | {"command", "args"}, "mode", "seconds", "scenarios": [...]}`; a scenario is
-`{"name", "action", "steps": [...]}` with steps `{"op": "list"}`, `{"op": "call", "tool", "arguments"}`,
+`{"name", "action", "able", "steps": [...]}` with steps `{"op": "list"}`, `{"op": "call", "tool", "arguments"}`,
 `{"op": "together", "calls": [...]}` and `{"op": "until_asked", "kind", "seconds"}`. Over HTTP each scenario gets a
 connection of its own; a command, which takes long to start, is kept until a scenario fails. This file judges nothing;
 `../run.py` compares.
@@ -20,7 +20,9 @@ import answers
 class Asked:
     """Answers the server's questions and remembers them."""
 
-    def __init__(self):
+    def __init__(self, able: bool = True):
+        self.able = able
+        """Whether the client declares that it can be asked at all."""
         self.event = anyio.Event()
         self.kinds: set[str] = set()
         self.begin("accept")
@@ -121,16 +123,20 @@ async def one_scenario(job: dict, session, asked: Asked, scenario: dict, outcome
     outcome["done"] = True
 
 
+def able(scenario: dict) -> bool:
+    return scenario.get("able", True)
+
+
 async def on_one_connection(connect, job: dict, waiting: list[dict], results: dict) -> None:
     """Connects and takes scenarios from the front of `waiting`: one over HTTP, all over a command until one fails."""
-    asked = Asked()
+    asked = Asked(able(waiting[0]))
     outcome = results.setdefault(waiting[0]["name"], {"steps": [], "asked": []})
     try:
         with anyio.CancelScope() as connecting:
             connecting.deadline = anyio.current_time() + job["seconds"]
             async with connect(job, asked) as (session, version):
                 connecting.deadline = float("inf")
-                while waiting and time.monotonic() < job["end"]:
+                while waiting and able(waiting[0]) == asked.able and time.monotonic() < job["end"]:
                     scenario = waiting.pop(0)
                     print(f"--- {scenario['name']}", file=sys.stderr, flush=True)
                     outcome = results[scenario["name"]] = {"steps": [], "asked": [], "version": version}

@@ -34,9 +34,9 @@ async def connect(job: dict, asked: driver.Asked):
             ClientSession(
                 streams[0],
                 streams[1],
-                elicitation_callback=elicitation,
-                sampling_callback=sampling,
-                list_roots_callback=roots,
+                elicitation_callback=elicitation if asked.able else None,
+                sampling_callback=sampling if asked.able else None,
+                list_roots_callback=roots if asked.able else None,
             )
         )
         yield session, (await session.initialize()).protocolVersion

@@ -33,9 +33,9 @@ async def connect(job: dict, asked: driver.Asked):
             Client(
                 server,
                 mode=job["mode"],
-                elicitation_callback=elicitation,
-                sampling_callback=sampling,
-                list_roots_callback=roots,
+                elicitation_callback=elicitation if asked.able else None,
+                sampling_callback=sampling if asked.able else None,
+                list_roots_callback=roots if asked.able else None,
             )
         )
         yield client, client.protocol_version

@@ -8,6 +8,7 @@ const require = createRequire(`${process.env.PORTREEVE_STACK}/node/`);
 const { Client, StreamableHTTPClientTransport } = require('@modelcontextprotocol/client');
 const { StdioClientTransport } = require('@modelcontextprotocol/client/stdio');
 
+const ABLE = { elicitation: { form: {} }, sampling: {}, roots: {} };
 const MODEL = 'interop-model';
 const ROOTS = [
   { uri: 'file:///interop/one', name: 'one' },
@@ -31,6 +32,10 @@ function field(name, schema, message, ordinal) {
 class Asked {
   waiting = [];
   kinds = new Set();
+
+  constructor(able) {
+    this.able = able;
+  }
 
   begin(action) {
     this.action = action;
@@ -136,12 +141,13 @@ function newClient(job, asked) {
   const mode = ['legacy', 'auto'].includes(job.mode) ? job.mode : { pin: job.mode };
   const client = new Client(
     { name: 'interop-ts', version: '1.0.0' },
-    { capabilities: { elicitation: { form: {} }, sampling: {}, roots: {} }, versionNegotiation: { mode } },
+    { capabilities: asked.able ? ABLE : {}, versionNegotiation: { mode } },
   );
+  client.onerror = error => console.error(error);
+  if (!asked.able) return client;
   client.setRequestHandler('elicitation/create', request => asked.elicitation(request.params));
   client.setRequestHandler('sampling/createMessage', request => asked.sampling(request.params));
   client.setRequestHandler('roots/list', () => asked.roots());
-  client.onerror = error => console.error(error);
   return client;
 }
 
@@ -164,12 +170,13 @@ async function oneScenario(job, client, asked, scenario) {
 
 // Connects and takes scenarios from the front of `waiting`: one over HTTP, all over a command until one fails.
 async function onOneConnection(job, waiting, results) {
-  const asked = new Asked();
+  const able = scenario => scenario.able ?? true;
+  const asked = new Asked(able(waiting[0]));
   asked.begin('accept');
   const client = newClient(job, asked);
   try {
     await within(job, 'connection', client.connect(transport(job.target)));
-    while (waiting.length > 0 && Date.now() < job.end) {
+    while (waiting.length > 0 && able(waiting[0]) === asked.able && Date.now() < job.end) {
       const scenario = waiting.shift();
       results[scenario.name] = await oneScenario(job, client, asked, scenario);
       if (job.target.url || results[scenario.name].failed) break;
