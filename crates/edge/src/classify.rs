@@ -1,6 +1,6 @@
 //! Which era a message belongs to (reference: mcp.md 4.0): the body decides, headers confirm. Pure; the door acts on it.
 
-use portreeve_mcp::{Era, Frame, Method, RawJson, Version, meta};
+use portreeve_mcp::{Era, Method, RawJson, Version, meta};
 
 /// What the headers say that matters here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,21 +35,37 @@ pub(crate) enum Class {
     Nowhere,
 }
 
+/// What a message is, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Message<'a> {
+    /// A request; whether its `_meta` names a revision, which only modern requests do.
+    Request {
+        /// What is asked.
+        method: &'a Method,
+        /// Whether `_meta` names a revision.
+        claims: bool,
+    },
+    /// A notification.
+    Notification {
+        /// Whether `_meta` names a revision.
+        claims: bool,
+    },
+    /// An answer.
+    Response,
+}
+
 /// Classifies one message.
-pub(crate) fn classify(frame: &Frame, hints: Hints<'_>) -> Class {
-    match frame {
-        Frame::Request { params, .. } if claims_modern(params.as_ref()) => Class::Modern,
-        Frame::Request { .. } if hints.names_modern() => Class::Modern,
-        Frame::Request { method: Method::Initialize, .. } => Class::Handshake,
-        Frame::Notification { params, .. } if hints.names_modern() || claims_modern(params.as_ref()) => {
-            Class::ModernNotification
-        }
+pub(crate) fn classify(message: Message<'_>, hints: Hints<'_>) -> Class {
+    match message {
+        Message::Request { claims, .. } if claims || hints.names_modern() => Class::Modern,
+        Message::Request { method: Method::Initialize, .. } => Class::Handshake,
+        Message::Notification { claims } if claims || hints.names_modern() => Class::ModernNotification,
         _ if hints.session => Class::Session,
         _ => Class::Nowhere,
     }
 }
 
-/// Whether `_meta` names a revision: only modern requests do.
+/// Whether `_meta` names a revision, where nothing else of `params` is looked at.
 pub(crate) fn claims_modern(params: Option<&RawJson>) -> bool {
     let meta = params.and_then(|params| params.get("_meta"));
     meta.is_some_and(|meta| meta.get(meta::PROTOCOL_VERSION).is_some())
@@ -59,6 +75,7 @@ pub(crate) fn claims_modern(params: Option<&RawJson>) -> bool {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use portreeve_mcp::Frame;
 
     #[test]
     fn the_body_decides_and_headers_confirm() {
@@ -86,7 +103,16 @@ mod tests {
         for (body, version, session, expected) in rows {
             let frame = portreeve_mcp::frame::decode(&Bytes::copy_from_slice(body.as_bytes()), 16).unwrap();
             let hints = Hints { version: version.map(str::as_bytes), session };
-            assert_eq!(classify(&frame, hints), expected, "{body} {version:?} {session}");
+            let message = match &frame {
+                Frame::Request { method, params, .. } => {
+                    Message::Request { method, claims: claims_modern(params.as_ref()) }
+                }
+                Frame::Notification { params, .. } => {
+                    Message::Notification { claims: claims_modern(params.as_ref()) }
+                }
+                Frame::Response { .. } => Message::Response,
+            };
+            assert_eq!(classify(message, hints), expected, "{body} {version:?} {session}");
         }
     }
 }

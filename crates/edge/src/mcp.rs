@@ -4,7 +4,7 @@
 use crate::{
     answer,
     body::OutBody,
-    classify::{Class, Hints, claims_modern, classify},
+    classify::{Class, Hints, Message, claims_modern, classify},
     listener::Edge,
     request::{accepts, is_json, read_body, single},
 };
@@ -12,8 +12,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use portreeve_gateway::{
-    Headers, Inbound, Refusal, Reply, Server, Session, error::unsupported_version, read_envelope,
+    Headers, Inbound, Refusal, Reply, Server, Session, error::unsupported_version, read_envelope, read_params,
 };
+use portreeve_mcp::meta::Meta;
 use portreeve_mcp::{
     Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame,
     frame::Body, header as names, header::Mirrored,
@@ -130,27 +131,62 @@ impl Visit<'_> {
     }
 
     async fn message(&self, frame: Frame) -> Response<OutBody> {
-        let class = classify(&frame, self.hints());
-        match (class, frame) {
-            (Class::Modern, Frame::Request { id, method, params }) => self.modern(id, method, params).await,
-            (Class::ModernNotification, _) => answer::empty(StatusCode::ACCEPTED),
-            (Class::Handshake, Frame::Request { id, params, .. }) => self.handshake(id, params).await,
-            (Class::Session, frame) => self.in_session(frame).await,
-            (_, frame) => nowhere(&frame),
+        match frame {
+            Frame::Request { id, method, params } => self.request(id, method, params).await,
+            Frame::Notification { method, params } => {
+                let claims = claims_modern(params.as_ref());
+                match classify(Message::Notification { claims }, self.hints()) {
+                    Class::ModernNotification => answer::empty(StatusCode::ACCEPTED),
+                    Class::Session => self.in_session(Frame::Notification { method, params }).await,
+                    _ => nowhere(None),
+                }
+            }
+            Frame::Response { .. } => match classify(Message::Response, self.hints()) {
+                Class::Session => self.in_session(frame).await,
+                _ => nowhere(None),
+            },
         }
     }
 
-    async fn modern(&self, id: Id, method: Method, raw: Option<RawJson>) -> Response<OutBody> {
+    async fn request(&self, id: Id, method: Method, raw: Option<RawJson>) -> Response<OutBody> {
+        let (params, meta) = match read_params(raw.as_ref()) {
+            Ok(read) => read,
+            Err(refusal) => return answer::refused(Era::Modern, &id, refusal),
+        };
+        let claims = meta.protocol_version().is_some();
+        match classify(Message::Request { method: &method, claims }, self.hints()) {
+            Class::Modern => self.modern(id, method, raw, params, meta).await,
+            Class::Handshake => self.handshake(id, &params).await,
+            Class::Session => {
+                let session = match self.session() {
+                    Ok(session) => session,
+                    Err(response) => return *response,
+                };
+                let inbound = self.inbound(&id, method, raw, params);
+                let reply = self.edge.gateway.legacy(inbound, meta, &session).await;
+                answer::reply(Era::Legacy, id, reply, self.edge.sse_after).await
+            }
+            Class::ModernNotification | Class::Nowhere => nowhere(Some(&id)),
+        }
+    }
+
+    async fn modern(
+        &self,
+        id: Id,
+        method: Method,
+        raw: Option<RawJson>,
+        params: Params,
+        meta: Meta,
+    ) -> Response<OutBody> {
         if !self.server.eras().serves(Era::Modern) {
             return wrong_era(&id);
         }
-        let checked = parse_params(raw.as_ref()).and_then(|params| {
-            let envelope = read_envelope(&params)?;
+        let checked = read_envelope(meta).and_then(|envelope| {
             self.check_mirrored(&envelope, &method, &params)?;
-            Ok((params, envelope))
+            Ok(envelope)
         });
-        let (params, envelope) = match checked {
-            Ok(checked) => checked,
+        let envelope = match checked {
+            Ok(envelope) => envelope,
             Err(refusal) => return answer::refused(Era::Modern, &id, refusal),
         };
         let inbound = self.inbound(&id, method, raw, params);
@@ -187,18 +223,13 @@ impl Visit<'_> {
         mirrored.check(method, params).map_err(|error| fault(error.to_rpc()))
     }
 
-    async fn handshake(&self, id: Id, raw: Option<RawJson>) -> Response<OutBody> {
+    async fn handshake(&self, id: Id, params: &Params) -> Response<OutBody> {
         if !self.server.eras().serves(Era::Legacy) {
-            let asked =
-                raw.and_then(|raw| raw.get("protocolVersion")).and_then(|version| version.string_value());
+            let asked = params.text("protocolVersion");
             let error = unsupported_version(asked.as_deref().unwrap_or_default());
             return answer::rpc_error(StatusCode::BAD_REQUEST, Some(&id), error);
         }
-        let params = match parse_params(raw.as_ref()) {
-            Ok(params) => params,
-            Err(refusal) => return answer::refused(Era::Legacy, &id, refusal),
-        };
-        match self.edge.gateway.initialize(&self.principal, &self.server, &params).await {
+        match self.edge.gateway.initialize(&self.principal, &self.server, params).await {
             Err(refusal) => answer::refused(Era::Legacy, &id, refusal),
             Ok((session, result)) => {
                 let mut response = answer::outcome_response(Era::Legacy, &id, Outcome::Result(result));
@@ -240,16 +271,14 @@ impl Visit<'_> {
         Ok(session)
     }
 
+    /// A notification or an answer within a session.
     async fn in_session(&self, frame: Frame) -> Response<OutBody> {
         let session = match self.session() {
             Ok(session) => session,
             Err(response) => return *response,
         };
         match frame {
-            Frame::Request { id, method, params } => {
-                let reply = self.session_request(&session, &id, method, params).await;
-                answer::reply(Era::Legacy, id, reply, self.edge.sse_after).await
-            }
+            Frame::Request { id, .. } => nowhere(Some(&id)),
             Frame::Notification { method, params } => {
                 self.edge.gateway.notified(&session, method, params).await;
                 answer::empty(StatusCode::ACCEPTED)
@@ -272,8 +301,10 @@ impl Visit<'_> {
         method: Method,
         raw: Option<RawJson>,
     ) -> Reply {
-        match parse_params(raw.as_ref()) {
-            Ok(params) => self.edge.gateway.legacy(self.inbound(id, method, raw, params), session).await,
+        match read_params(raw.as_ref()) {
+            Ok((params, meta)) => {
+                self.edge.gateway.legacy(self.inbound(id, method, raw, params), meta, session).await
+            }
             Err(refusal) => Reply::Refused(refusal),
         }
     }
@@ -391,12 +422,6 @@ fn decode(bytes: &Bytes, depth: usize) -> Result<Body, FrameError> {
     frame::decode_body(bytes, depth)
 }
 
-fn parse_params(raw: Option<&RawJson>) -> Result<Params, Refusal> {
-    Params::parse(raw).map_err(|fault| {
-        Refusal::envelope(Code::INVALID_PARAMS, format!("`params` is not acceptable: {fault}"))
-    })
-}
-
 /// All `Mcp-Param-*` headers, as they came.
 fn param_headers(headers: &HeaderMap) -> Vec<(Text, Text)> {
     let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(names::PARAM_PREFIX));
@@ -411,15 +436,11 @@ fn wrong_era(id: &Id) -> Response<OutBody> {
 }
 
 /// A message that is neither modern nor part of a session.
-fn nowhere(frame: &Frame) -> Response<OutBody> {
+fn nowhere(id: Option<&Id>) -> Response<OutBody> {
     let versions: Vec<&str> = Version::ALL.iter().map(|version| version.as_str()).collect();
     let text = format!(
         "neither a modern envelope nor a session: send `_meta` and headers of 2026-07-28, or `initialize` first (served: {})",
         versions.join(", ")
     );
-    let id = match frame {
-        Frame::Request { id, .. } => Some(id),
-        Frame::Notification { .. } | Frame::Response { .. } => None,
-    };
     answer::rpc_error(StatusCode::BAD_REQUEST, id, RpcError::new(Code::INVALID_REQUEST, text))
 }

@@ -3,7 +3,7 @@
 //! *direct* and *loop* for legacy clients, *park* and *relay* for modern ones. No other file knows both eras.
 
 use crate::{
-    error,
+    Gateway, Server, error,
     exchange::{Client, Inner, Last, Stage, Step, tool_failure},
     park::{OpenQuestion, Parked},
     record::End,
@@ -18,6 +18,7 @@ use portreeve_mcp::{
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -30,6 +31,8 @@ const SIBLINGS: Duration = Duration::from_millis(25);
 const PACE: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const MAX_PACE: Duration = Duration::from_secs(5);
+/// How long a call waits for a child before the longest unanswered question gives its child up.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The `_meta` key under which a legacy server may name its question, as modern servers name theirs.
 const ASK_NAME: &str = "portreeve/ask";
 /// The longest such name.
@@ -248,6 +251,20 @@ fn has_room(inner: &Inner) -> bool {
         tracing::warn!(request = %inner.record.request, "a question was declined: too many parked calls");
     }
     room && !inner.gateway.is_closing()
+}
+
+/// A timer for a call that finds all of its server's children held by calls that wait for answers.
+pub(crate) fn relief(gateway: &Gateway, server: &Server) -> Option<Pin<Box<Sleep>>> {
+    let leases = server.leases?;
+    (gateway.parking.waiting_at(server.name()) >= leases).then(|| Box::pin(tokio::time::sleep(PATIENCE)))
+}
+
+/// The question that has gone unanswered longest gives way to a call that waits: its client may well be gone, and a
+/// modern client has no way to say so (mcp.md 4.9).
+pub(crate) fn make_room(gateway: &Arc<Gateway>, server: &Arc<Server>) {
+    let Some(inner) = gateway.parking.give_way(server.name(), PATIENCE) else { return };
+    tracing::warn!(server = %server.name(), request = %inner.record.request, "an unanswered call gave way: all children were taken");
+    gateway.tracker.spawn(inner.expire(WIND_UP));
 }
 
 /// Sends a question to a legacy client on the call's own stream.

@@ -14,8 +14,8 @@ use crate::{
     state::{CallDigest, RequestState},
 };
 use portreeve_mcp::{
-    ClientCapabilities, Code, Ctx, Era, Id, LogLevel, Method, Outcome, Params, RawJson, Request, RpcError,
-    Text, Version, header, json,
+    ClientCapabilities, Code, Ctx, Era, Id, JsonError, LogLevel, Method, Outcome, Params, RawJson, Request,
+    RpcError, Text, Version, header, json,
     json::Member,
     meta::{self, Meta},
     payload,
@@ -127,18 +127,11 @@ impl Gateway {
     }
 
     /// A request within a legacy session.
-    pub async fn legacy(self: &Arc<Self>, inbound: Inbound, session: &Arc<Session>) -> Reply {
+    pub async fn legacy(self: &Arc<Self>, inbound: Inbound, meta: Meta, session: &Arc<Session>) -> Reply {
         let began = Instant::now();
         if let Some(reply) = self.legacy_local(&inbound, session, began).await {
             return reply;
         }
-        let meta = match Meta::parse(inbound.params.meta()) {
-            Ok(meta) => meta,
-            Err(fault) => {
-                return RpcError::new(Code::INVALID_PARAMS, format!("`_meta` is not acceptable: {fault}"))
-                    .into();
-            }
-        };
         let progress_token = meta.progress_token().cloned();
         let mut ctx = inbound.server.system_ctx(session.isolation.clone());
         ctx.version = session.version;
@@ -211,6 +204,7 @@ impl Gateway {
         let Call { mut inbound, client, ctx, progress_token, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
         let early = early_answers(&mut inbound.params, server_version);
+        let relief = bridge::relief(self, &inbound.server);
         let request = Request { method: inbound.method, params: inbound.params };
         let leg = forward(proof, &inbound.server, ctx.clone(), request.clone());
         Exchange::new(Box::new(Inner {
@@ -229,6 +223,7 @@ impl Gateway {
             stage: Stage::Leg,
             asks: Vec::new(),
             ask_deadline: None,
+            relief,
             outbox: std::collections::VecDeque::new(),
             last_progress: f64::NEG_INFINITY,
             parked_as: None,
@@ -498,11 +493,19 @@ fn passing(meta: &Meta) -> Arc<[Member]> {
     meta.passing().cloned().collect()
 }
 
+/// Looks into a request's `params` and `_meta`, both once. What cannot be looked into is refused in either era.
+pub fn read_params(raw: Option<&RawJson>) -> Result<(Params, Meta), Refusal> {
+    let bad = |what: &str, fault: JsonError| {
+        Refusal::envelope(Code::INVALID_PARAMS, format!("`{what}` is not acceptable: {fault}"))
+    };
+    let params = Params::parse(raw).map_err(|fault| bad("params", fault))?;
+    let meta = Meta::parse(params.meta()).map_err(|fault| bad("_meta", fault))?;
+    Ok((params, meta))
+}
+
 /// Reads the envelope of a modern request (checks 1–3, 76): version and capabilities have to be there.
-pub fn read_envelope(params: &Params) -> Result<ModernEnvelope, Refusal> {
+pub fn read_envelope(meta: Meta) -> Result<ModernEnvelope, Refusal> {
     let bad = |message: String| Refusal::envelope(Code::INVALID_PARAMS, message);
-    let meta =
-        Meta::parse(params.meta()).map_err(|fault| bad(format!("`_meta` is not acceptable: {fault}")))?;
     if meta.protocol_version().and_then(RawJson::string_value).is_none() {
         return Err(bad(format!("`_meta` needs `{}`, a string", meta::PROTOCOL_VERSION)));
     }

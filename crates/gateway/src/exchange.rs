@@ -108,6 +108,8 @@ pub(crate) struct Inner {
     pub(crate) asks: Vec<OpenAsk>,
     /// When unanswered questions are given up.
     pub(crate) ask_deadline: Option<Pin<Box<Sleep>>>,
+    /// Set where waiting calls hold all of the server's children: when it runs out, the oldest of them gives way.
+    pub(crate) relief: Option<Pin<Box<Sleep>>>,
     pub(crate) outbox: VecDeque<Vec<u8>>,
     pub(crate) last_progress: f64,
     /// This call's entry in the parking lot, once it was parked.
@@ -254,7 +256,9 @@ impl Inner {
                     }
                 }
                 Stage::Leg => {
+                    self.poll_relief(cx);
                     let event = ready!(self.poll_leg(cx));
+                    self.relief = None;
                     if let Some(step) = self.on_event(event) {
                         return Poll::Ready(step);
                     }
@@ -275,6 +279,15 @@ impl Inner {
         {
             self.ask_deadline = None;
             bridge::give_up_asks(self);
+        }
+    }
+
+    fn poll_relief(&mut self, cx: &mut Context<'_>) {
+        if let Some(sleep) = &mut self.relief
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            self.relief = None;
+            bridge::make_room(&self.gateway, &self.server);
         }
     }
 
@@ -373,10 +386,13 @@ impl Inner {
             }
             Final::Large(stream) => {
                 let modern = self.ctx.version.era() == Era::Modern;
-                let splice: &[u8] = if modern && self.server_version.era() == Era::Legacy {
-                    b"\"resultType\":\"complete\","
-                } else {
-                    b""
+                let upgraded = modern && self.server_version.era() == Era::Legacy;
+                let splice: &[u8] = match self.request.method {
+                    Method::ResourcesRead if upgraded => {
+                        b"\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\","
+                    }
+                    _ if upgraded => b"\"resultType\":\"complete\",",
+                    _ => b"",
                 };
                 self.end(End::Ok);
                 Last::Large { stream, splice }

@@ -20,7 +20,7 @@ pub mod server;
 mod session;
 mod state;
 
-pub use call::{Headers, Inbound, ModernEnvelope, Reply, read_envelope};
+pub use call::{Headers, Inbound, ModernEnvelope, Reply, read_envelope, read_params};
 pub use error::{Level, Refusal};
 pub use exchange::{Exchange, Last, Out};
 pub use listen::Updates;

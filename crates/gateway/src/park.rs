@@ -5,7 +5,7 @@
 use crate::exchange::Inner;
 use foldhash::HashMap;
 use portreeve_mcp::{Outcome, RawJson, Text, service::AskKind};
-use portreeve_model::{Principal, PrincipalId};
+use portreeve_model::{Principal, PrincipalId, ServerName};
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -44,9 +44,17 @@ enum Stage {
 struct Entry {
     principal: PrincipalId,
     round: u32,
+    /// When this round began to wait.
+    since: Instant,
     stage: Stage,
     /// The round that was retried last and its end.
     last: Option<(u32, watch::Sender<Option<Outcome>>, Settled)>,
+}
+
+impl Entry {
+    fn waits_at(&self, server: &ServerName) -> bool {
+        matches!(&self.stage, Stage::Waiting(parked) if parked.inner.server.name() == server)
+    }
 }
 
 /// All parked calls of this replica.
@@ -81,6 +89,26 @@ impl Parking {
         waiting.fold((0, 0), |(own, all), entry| (own + usize::from(entry.principal == *principal), all + 1))
     }
 
+    /// How many calls wait at this server.
+    pub(crate) fn waiting_at(&self, server: &ServerName) -> usize {
+        self.lock().values().filter(|entry| entry.waits_at(server)).count()
+    }
+
+    /// Takes out the call that has waited longest at this server, if it has waited this long.
+    pub(crate) fn give_way(&self, server: &ServerName, at_least: Duration) -> Option<Box<Inner>> {
+        let mut entries = self.lock();
+        let waiting =
+            entries.iter().filter(|(_, entry)| entry.waits_at(server) && entry.since.elapsed() >= at_least);
+        let oldest = waiting.min_by_key(|(_, entry)| entry.since).map(|(call, _)| *call)?;
+        match entries.remove(&oldest)?.stage {
+            Stage::Waiting(parked) => {
+                parked.timer.abort();
+                Some(parked.inner)
+            }
+            Stage::Running | Stage::Over => None,
+        }
+    }
+
     /// Parks a call for its next round; tells whoever waits for the round before that this is how it went on.
     pub(crate) fn park(
         &self,
@@ -98,10 +126,20 @@ impl Parking {
                     sender.send_replace(Some(Outcome::Result(answer.clone())));
                 }
                 entry.round = round;
+                entry.since = Instant::now();
                 entry.stage = stage;
             }
             None => {
-                entries.insert(call, Entry { principal: principal.id().clone(), round, stage, last: None });
+                entries.insert(
+                    call,
+                    Entry {
+                        principal: principal.id().clone(),
+                        round,
+                        since: Instant::now(),
+                        stage,
+                        last: None,
+                    },
+                );
             }
         }
     }

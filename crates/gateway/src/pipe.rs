@@ -2,13 +2,16 @@
 //! on one pipe: a modern envelope is stateless, a handshake opens the pipe's session. How messages are cut out of bytes and
 //! where the principal comes from is the doors' business.
 
-use crate::{Gateway, Inbound, Last, Out, Reply, Server, Session, error::unsupported_version, read_envelope};
+use crate::{
+    Gateway, Inbound, Last, Out, Reply, Server, Session, error::unsupported_version, read_envelope,
+    read_params,
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use portreeve_mcp::{
     Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Version,
     frame::{self, Body},
-    meta,
+    meta::{self, Meta},
 };
 use portreeve_model::Principal;
 use std::{
@@ -157,15 +160,13 @@ impl Pipe {
     }
 
     async fn request(self: &Arc<Self>, id: Id, method: Method, raw: Option<RawJson>) {
-        let params = match Params::parse(raw.as_ref()) {
-            Ok(params) => params,
-            Err(fault) => {
-                let error =
-                    RpcError::new(Code::INVALID_PARAMS, format!("`params` is not acceptable: {fault}"));
-                return self.send(frame::encode_response(Some(&id), &Outcome::Error(error))).await;
+        let (params, meta) = match read_params(raw.as_ref()) {
+            Ok(read) => read,
+            Err(refusal) => {
+                return self.send(frame::encode_response(Some(&id), &Outcome::Error(refusal.error))).await;
             }
         };
-        let claims = params.meta().is_some_and(|meta| meta.get(meta::PROTOCOL_VERSION).is_some());
+        let claims = meta.protocol_version().is_some();
         let inbound = Inbound {
             principal: self.principal.clone(),
             server: self.server.clone(),
@@ -175,7 +176,7 @@ impl Pipe {
             params,
         };
         if claims {
-            return self.modern(id, inbound);
+            return self.modern(id, inbound, meta);
         }
         if inbound.method == Method::Initialize {
             return self.handshake(id, &inbound.params).await;
@@ -184,7 +185,7 @@ impl Pipe {
             Some(session) => {
                 let door = self.clone();
                 self.tasks.spawn(async move {
-                    let reply = door.gateway.legacy(inbound, &session).await;
+                    let reply = door.gateway.legacy(inbound, meta, &session).await;
                     door.pump(id, reply).await;
                 });
             }
@@ -196,13 +197,13 @@ impl Pipe {
         }
     }
 
-    fn modern(self: &Arc<Self>, id: Id, inbound: Inbound) {
+    fn modern(self: &Arc<Self>, id: Id, inbound: Inbound, meta: Meta) {
         let cancelled = self.gone.child_token();
         lock(&self.running).insert(id.clone(), cancelled.clone());
         let door = self.clone();
         self.tasks.spawn(async move {
             let answer = async {
-                let reply = match door.envelope(&inbound.params) {
+                let reply = match door.envelope(meta) {
                     Ok(envelope) => door.gateway.modern(inbound, envelope, None).await,
                     Err(error) => error.into(),
                 };
@@ -217,8 +218,8 @@ impl Pipe {
         });
     }
 
-    fn envelope(&self, params: &Params) -> Result<crate::ModernEnvelope, RpcError> {
-        let envelope = read_envelope(params).map_err(|refusal| refusal.error)?;
+    fn envelope(&self, meta: Meta) -> Result<crate::ModernEnvelope, RpcError> {
+        let envelope = read_envelope(meta).map_err(|refusal| refusal.error)?;
         let claimed = envelope.meta.protocol_version().and_then(RawJson::string_value);
         let served =
             claimed.as_deref().and_then(Version::parse).is_some_and(|version| version.era() == Era::Modern);

@@ -56,6 +56,8 @@ pub struct ServerSetup {
     pub credential: Option<UpstreamCredential>,
     /// Which eras the door to it serves.
     pub eras: Eras,
+    /// How many calls that wait for answers it can hold at once, where each holds a child for itself.
+    pub leases: Option<usize>,
 }
 
 /// Which eras a door serves.
@@ -87,6 +89,7 @@ pub struct Server {
     pub(crate) roots: Option<RawJson>,
     credential: Option<UpstreamCredential>,
     pub(crate) eras: Eras,
+    pub(crate) leases: Option<usize>,
     pub(crate) catalogue: Catalogue,
 }
 
@@ -100,6 +103,7 @@ impl Server {
             roots: setup.roots,
             credential: setup.credential,
             eras: setup.eras,
+            leases: setup.leases,
             catalogue: Catalogue::default(),
         })
     }

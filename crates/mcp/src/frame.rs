@@ -143,7 +143,7 @@ fn decode_value(raw: &RawJson) -> Result<Frame, FrameError> {
         JsonError::NotObject => FrameError::invalid("a message is a JSON object", None),
         other => FrameError::invalid(&format!("the message's envelope is not acceptable: {other}"), None),
     })?;
-    let find = |key: &str| members.iter().find(|Member { key: k, .. }| k.as_str() == key).map(|m| &m.value);
+    let find = |key: &str| members.iter().find(|Member { key: k, .. }| *k == *key).map(|m| &m.value);
     let raw_id = find("id");
     let id = raw_id.and_then(Id::from_raw);
     let fail = |message: &str| Err(FrameError::invalid(message, id.clone()));

@@ -171,8 +171,8 @@ impl RawJson {
         let mut members: Vec<Member> = Vec::with_capacity(8);
         self.walk(|key, start, value| {
             let key = match key {
-                Cow::Borrowed(text) => Text(self.0.slice_ref(text.as_bytes())),
-                Cow::Owned(text) => Text::from(text),
+                Cow::Borrowed(bytes) => Text(self.0.slice_ref(bytes)),
+                Cow::Owned(bytes) => Text(bytes.into()),
             };
             if members.iter().any(|member| member.key == key) {
                 return Err(JsonError::DuplicateKey(start));
@@ -185,14 +185,8 @@ impl RawJson {
 
     /// The first member of that name, if this is an object that has it.
     pub fn get(&self, wanted: &str) -> Option<Self> {
-        let mut found = None;
-        let _ = self.walk(|key, _, value| {
-            if found.is_none() && key == wanted {
-                found = Some(value);
-            }
-            Ok(())
-        });
-        found.map(|range| Self(self.0.slice(range)))
+        let [found] = self.get_all([wanted]);
+        found
     }
 
     /// The first member of each of these names, in one scan that ends with the last one found.
@@ -200,7 +194,7 @@ impl RawJson {
         let mut found = [const { None }; N];
         let mut left = N;
         let _ = self.walk(|key, at, value| {
-            let index = wanted.iter().position(|name| *name == key);
+            let index = wanted.iter().position(|name| name.as_bytes() == &*key);
             if let Some(slot) = index.map(|index| &mut found[index]).filter(|slot| slot.is_none()) {
                 *slot = Some(Self(self.0.slice(value)));
                 left -= 1;
@@ -224,7 +218,7 @@ impl RawJson {
             if scan.peek() == Some(b']') {
                 return Some(elements);
             }
-            elements.push(Self(self.0.slice(scan.value().ok()?)));
+            elements.push(Self(self.0.slice(scan.skip().ok()?)));
             scan.blank();
             if scan.peek() == Some(b',') {
                 scan.at += 1;
@@ -257,15 +251,15 @@ impl RawJson {
         out.push(b'{');
         let mut done = vec![false; set.len()];
         let _ = self.walk(|key, _, value| {
-            if drop.contains(&&*key) {
+            if drop.iter().any(|name| name.as_bytes() == &*key) {
                 return Ok(());
             }
-            let replaced = set.iter().position(|(name, _)| *name == key);
+            let replaced = set.iter().position(|(name, _)| name.as_bytes() == &*key);
             let bytes = replaced.map_or(&self.0[value], |index| {
                 done[index] = true;
                 set[index].1.as_bytes()
             });
-            write_member(&mut out, &key, bytes);
+            write_member(&mut out, std::str::from_utf8(&key).unwrap_or_default(), bytes);
             Ok(())
         });
         for ((name, value), _) in set.iter().zip(done).filter(|(_, done)| !done) {
@@ -277,7 +271,7 @@ impl RawJson {
 
     fn walk<'a>(
         &'a self,
-        mut visit: impl FnMut(Cow<'a, str>, usize, Range<usize>) -> Result<(), JsonError>,
+        mut visit: impl FnMut(Cow<'a, [u8]>, usize, Range<usize>) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         if self.kind() != Kind::Object {
             return Err(JsonError::NotObject);
@@ -523,7 +517,7 @@ impl<'a> Scanner<'a> {
 
     fn object_members(
         &mut self,
-        visit: &mut impl FnMut(Cow<'a, str>, usize, Range<usize>) -> Result<(), JsonError>,
+        visit: &mut impl FnMut(Cow<'a, [u8]>, usize, Range<usize>) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         self.expect(b'{')?;
         self.blank();
@@ -533,7 +527,7 @@ impl<'a> Scanner<'a> {
         loop {
             let start = self.at;
             let key = self.key()?;
-            let value = self.value()?;
+            let value = self.skip()?;
             visit(self.decoded(key), start, value)?;
             self.blank();
             match self.peek() {
@@ -544,15 +538,72 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn decoded(&self, inner: Range<usize>) -> Cow<'a, str> {
+    fn decoded(&self, inner: Range<usize>) -> Cow<'a, [u8]> {
         let raw = &self.bytes[inner.clone()];
-        if memchr::memchr(b'\\', raw).is_none() {
-            return Cow::Borrowed(std::str::from_utf8(raw).unwrap_or_default());
+        if !raw.contains(&b'\\') {
+            return Cow::Borrowed(raw);
         }
         let quoted = &self.bytes[inner.start - 1..=inner.end];
         // A key with a lone surrogate has no text; its raw form is unique and matches no known key.
         let decoded = serde_json::from_slice::<String>(quoted);
-        Cow::Owned(decoded.unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned()))
+        Cow::Owned(decoded.map_or_else(|_| raw.to_vec(), String::into_bytes))
+    }
+
+    /// Steps over a value that was checked before: only strings and brackets are looked at.
+    fn skip(&mut self) -> Result<Range<usize>, JsonError> {
+        let start = self.at;
+        let mut open = 0_usize;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.skip_string()?;
+                }
+                Some(b'{' | b'[') => {
+                    self.at += 1;
+                    open += 1;
+                    continue;
+                }
+                Some(b'}' | b']') if open > 0 => {
+                    self.at += 1;
+                    open -= 1;
+                }
+                Some(b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') if open > 0 => {
+                    self.at += 1;
+                    continue;
+                }
+                Some(_) => {
+                    let from = self.at;
+                    while self
+                        .peek()
+                        .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+                    {
+                        self.at += 1;
+                    }
+                    if self.at == from {
+                        return self.syntax();
+                    }
+                }
+                None => return self.syntax(),
+            }
+            if open == 0 {
+                return Ok(start..self.at);
+            }
+        }
+    }
+
+    fn skip_string(&mut self) -> Result<(), JsonError> {
+        self.at += 1;
+        loop {
+            self.at += plain_prefix(self.bytes.get(self.at..).unwrap_or_default());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(_) => self.at += 2,
+                None => return self.syntax(),
+            }
+        }
     }
 }
 

@@ -36,7 +36,7 @@ impl Meta {
 
     /// One value.
     pub fn get(&self, key: &str) -> Option<&RawJson> {
-        self.members.iter().find(|member| member.key.as_str() == key).map(|member| &member.value)
+        self.members.iter().find(|member| member.key == *key).map(|member| &member.value)
     }
 
     /// The claimed revision, as text.
@@ -52,7 +52,7 @@ impl Meta {
     /// The keys that go on to a server: everything that is not reserved, not the progress token and not trace context
     /// (which is rebuilt).
     pub fn passing(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|m| m.key.as_str() != "progressToken" && !is_reserved(&m.key))
+        self.members.iter().filter(|m| m.key != *"progressToken" && !is_reserved(&m.key))
     }
 }
 

@@ -15,7 +15,7 @@ impl Params {
 
     /// One member.
     pub fn get(&self, key: &str) -> Option<&RawJson> {
-        self.0.iter().find(|member| member.key.as_str() == key).map(|member| &member.value)
+        self.0.iter().find(|member| member.key == *key).map(|member| &member.value)
     }
 
     /// A member that has to be a string.
@@ -30,7 +30,7 @@ impl Params {
 
     /// Sets a member, at its place or at the end.
     pub fn set(&mut self, key: &str, value: RawJson) {
-        match self.0.iter_mut().find(|member| member.key.as_str() == key) {
+        match self.0.iter_mut().find(|member| member.key == *key) {
             Some(member) => member.value = value,
             None => self.0.push(Member { key: Text::from(key), value }),
         }
@@ -38,7 +38,7 @@ impl Params {
 
     /// Takes a member out.
     pub fn take(&mut self, key: &str) -> Option<RawJson> {
-        let index = self.0.iter().position(|member| member.key.as_str() == key)?;
+        let index = self.0.iter().position(|member| member.key == *key)?;
         Some(self.0.remove(index).value)
     }
 
@@ -53,7 +53,7 @@ impl Params {
         if let Some(meta) = meta {
             json::write_member(out, "_meta", meta);
         }
-        for member in self.0.iter().filter(|member| member.key.as_str() != "_meta") {
+        for member in self.0.iter().filter(|member| member.key != *"_meta") {
             json::write_member(out, &member.key, member.value.as_bytes());
         }
         out.push(b'}');
