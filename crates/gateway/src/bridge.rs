@@ -253,10 +253,10 @@ fn has_room(inner: &Inner) -> bool {
     room && !inner.gateway.is_closing()
 }
 
-/// A timer for a call that finds all of its server's children held by calls that wait for answers.
+/// A timer for a call whose server may have its children held by calls that wait for answers.
 pub(crate) fn relief(gateway: &Gateway, server: &Server) -> Option<Pin<Box<Sleep>>> {
-    let leases = server.leases?;
-    (gateway.parking.waiting_at(server.name()) >= leases).then(|| Box::pin(tokio::time::sleep(PATIENCE)))
+    (server.holds_children && gateway.parking.is_waiting_at(server.name()))
+        .then(|| Box::pin(tokio::time::sleep(PATIENCE)))
 }
 
 /// The question that has gone unanswered longest gives way to a call that waits: its client may well be gone, and a

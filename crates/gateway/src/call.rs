@@ -263,7 +263,7 @@ impl Gateway {
             let description = description.map_err(|failure| self.unreachable(server, &failure))?;
             return Ok(Located { version: native(description.version, description.era), list: None });
         }
-        let look = self.look(server, &call.ctx.isolation);
+        let look = self.look(server, &call.ctx.isolation, &call.ctx.capabilities);
         let list = match look.known(ListKind::Tools) {
             Some(list) if list.find(&aim.name).is_some() => list,
             _ => self.find_tool(&look, &aim.name).await?,
@@ -285,8 +285,13 @@ impl Gateway {
         if list.find(name).is_some() { Ok(list) } else { Err(error::unknown_tool(name).into()) }
     }
 
-    pub(crate) fn look<'a>(&'a self, server: &'a Arc<Server>, isolation: &'a IsolationKey) -> Look<'a> {
-        Look { server, isolation, tracker: &self.tracker, shutdown: &self.shutdown }
+    pub(crate) fn look<'a>(
+        &'a self,
+        server: &'a Arc<Server>,
+        isolation: &'a IsolationKey,
+        capabilities: &'a ClientCapabilities,
+    ) -> Look<'a> {
+        Look { server, isolation, capabilities, tracker: &self.tracker, shutdown: &self.shutdown }
     }
 
     pub(crate) fn unreachable(&self, server: &Server, failure: &portreeve_mcp::service::Failure) -> Refusal {

@@ -10,7 +10,7 @@ use crate::{collect::collect, server::Server, server::forward};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use foldhash::HashMap;
 use portreeve_mcp::{
-    Outcome, Params, RawJson, Request, RpcError, Version,
+    ClientCapabilities, Outcome, Params, RawJson, Request, RpcError, Version,
     service::{Description, Failure, Notice, WatchFilter},
 };
 use portreeve_model::IsolationKey;
@@ -24,7 +24,14 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How many isolation keys one server keeps lists for; the least recently used leaves.
+/// Whose lists: servers may offer more to those who can be asked more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Whose {
+    isolation: IsolationKey,
+    capabilities: ClientCapabilities,
+}
+
+/// How many callers' lists one server keeps; the least recently used leaves.
 const MAX_PARTITIONS: usize = 4096;
 /// How many pages of one list are followed; a server that has more loops or is not meant for people.
 const MAX_PAGES: usize = 200;
@@ -43,7 +50,7 @@ pub(crate) enum NoList {
 /// The lists of one server.
 #[derive(Default)]
 pub(crate) struct Catalogue {
-    partitions: ArcSwap<HashMap<IsolationKey, Arc<Partition>>>,
+    partitions: ArcSwap<HashMap<Whose, Arc<Partition>>>,
     growing: Mutex<()>,
     clock: AtomicU64,
     interned: Mutex<HashMap<[u8; 32], Weak<List>>>,
@@ -71,7 +78,7 @@ impl Drop for Partition {
 }
 
 impl Catalogue {
-    fn partition(&self, key: &IsolationKey) -> Arc<Partition> {
+    fn partition(&self, key: &Whose) -> Arc<Partition> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         if let Some(found) = self.partitions.load().get(key) {
             found.used.store(now, Ordering::Relaxed);
@@ -92,8 +99,9 @@ impl Catalogue {
     }
 
     /// Forgets what a notice says has changed.
-    pub(crate) fn invalidate(&self, key: &IsolationKey, notice: &Notice) {
-        if let Some(partition) = self.partitions.load().get(key) {
+    pub(crate) fn invalidate(&self, isolation: &IsolationKey, notice: &Notice) {
+        for (_, partition) in self.partitions.load().iter().filter(|(whose, _)| whose.isolation == *isolation)
+        {
             partition.invalidate(notice);
         }
     }
@@ -132,19 +140,26 @@ impl Partition {
 pub(crate) struct Look<'a> {
     pub(crate) server: &'a Arc<Server>,
     pub(crate) isolation: &'a IsolationKey,
+    /// What the caller can be asked, as the server is told of it.
+    pub(crate) capabilities: &'a ClientCapabilities,
     pub(crate) tracker: &'a TaskTracker,
     pub(crate) shutdown: &'a CancellationToken,
 }
 
 impl Look<'_> {
+    fn partition(&self) -> Arc<Partition> {
+        let whose = Whose { isolation: self.isolation.clone(), capabilities: self.capabilities.clone() };
+        self.server.catalogue.partition(&whose)
+    }
+
     /// The list as far as it is known, however old; `None` if it was never fetched. Costs no trip and no lock.
     pub(crate) fn known(&self, kind: ListKind) -> Option<Arc<List>> {
-        self.server.catalogue.partition(self.isolation).slots[kind as usize].current.load_full()
+        self.partition().slots[kind as usize].current.load_full()
     }
 
     /// The list, fresh.
     pub(crate) async fn list(&self, kind: ListKind) -> Result<Arc<List>, NoList> {
-        let partition = self.server.catalogue.partition(self.isolation);
+        let partition = self.partition();
         let slot = &partition.slots[kind as usize];
         if let Some(list) = fresh(slot) {
             return Ok(list);
@@ -158,7 +173,7 @@ impl Look<'_> {
 
     /// The list, fetched anew because a name was not in it; at most once in [`RELIST_PAUSE`].
     pub(crate) async fn relist(&self, kind: ListKind, seen: &Arc<List>) -> Result<Arc<List>, NoList> {
-        let partition = self.server.catalogue.partition(self.isolation);
+        let partition = self.partition();
         let slot = &partition.slots[kind as usize];
         let mut last = slot.fetching.lock().await;
         let newer = slot.current.load_full().filter(|list| !Arc::ptr_eq(list, seen));
@@ -222,7 +237,8 @@ impl Look<'_> {
             params.set("cursor", cursor.clone());
         }
         let proof = Authorized::system(SystemReason::Catalogue, self.server.name().clone());
-        let ctx = self.server.system_ctx(self.isolation.clone());
+        let mut ctx = self.server.system_ctx(self.isolation.clone());
+        ctx.capabilities = self.capabilities.clone();
         let leg = forward(proof, self.server, ctx, Request { method: kind.method(), params });
         match collect(leg).await {
             Ok(Outcome::Result(result)) => Ok(result),
@@ -258,6 +274,8 @@ impl Look<'_> {
             }
             if let Some(partition) = weak.upgrade() {
                 partition.watched.store(false, Ordering::Release);
+                // Nobody tells of changes any more, so what is known may be old.
+                partition.invalidate(&Notice::Watching(Vec::new()));
             }
         });
     }

@@ -286,8 +286,8 @@ impl Inner {
         if let Some(sleep) = &mut self.relief
             && sleep.as_mut().poll(cx).is_ready()
         {
-            self.relief = None;
             bridge::make_room(&self.gateway, &self.server);
+            self.relief = bridge::relief(&self.gateway, &self.server);
         }
     }
 

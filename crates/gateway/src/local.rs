@@ -57,7 +57,7 @@ impl Gateway {
     pub(crate) async fn modern_local(
         self: &Arc<Self>,
         inbound: &Inbound,
-        _envelope: &ModernEnvelope,
+        envelope: &ModernEnvelope,
         began: Instant,
     ) -> Option<Reply> {
         let Inbound { principal, server, method, .. } = inbound;
@@ -71,7 +71,8 @@ impl Gateway {
         }
         let isolation = server.isolation_key(principal, None);
         if let Some(kind) = ListKind::from_method(method) {
-            let list = self.list(inbound, kind, Version::NEWEST, isolation).await;
+            let capabilities = server.withhold(&envelope.capabilities, Version::NEWEST);
+            let list = self.list(inbound, kind, Version::NEWEST, (&isolation, &capabilities)).await;
             return Some(self.local(inbound, Version::NEWEST, began, list));
         }
         match method {
@@ -109,7 +110,8 @@ impl Gateway {
         let Inbound { principal, server, method, params, .. } = inbound;
         let empty = Ok(RawJson::EMPTY_OBJECT);
         if let Some(kind) = ListKind::from_method(method) {
-            let list = self.list(inbound, kind, session.version, session.isolation.clone()).await;
+            let capabilities = server.withhold(&session.capabilities, session.version);
+            let list = self.list(inbound, kind, session.version, (&session.isolation, &capabilities)).await;
             return Some(self.local(inbound, session.version, began, list));
         }
         let answer = match method {
@@ -179,7 +181,7 @@ impl Gateway {
         inbound: &Inbound,
         kind: ListKind,
         version: Version,
-        isolation: IsolationKey,
+        (isolation, capabilities): (&IsolationKey, &ClientCapabilities),
     ) -> Result<RawJson, Refusal> {
         let Inbound { principal, server, method, params, .. } = inbound;
         self.reach(principal, server, method)?;
@@ -187,7 +189,7 @@ impl Gateway {
             // Lists are given in one page, so no cursor is ever ours.
             return Err(Refusal::handler(Code::INVALID_PARAMS, "unknown cursor; list anew without one"));
         }
-        let list = match self.look(server, &isolation).list(kind).await {
+        let list = match self.look(server, isolation, capabilities).list(kind).await {
             Ok(list) => list,
             Err(no) => {
                 return Err(match no.failure() {

@@ -89,9 +89,9 @@ impl Parking {
         waiting.fold((0, 0), |(own, all), entry| (own + usize::from(entry.principal == *principal), all + 1))
     }
 
-    /// How many calls wait at this server.
-    pub(crate) fn waiting_at(&self, server: &ServerName) -> usize {
-        self.lock().values().filter(|entry| entry.waits_at(server)).count()
+    /// Whether a call waits at this server.
+    pub(crate) fn is_waiting_at(&self, server: &ServerName) -> bool {
+        self.lock().values().any(|entry| entry.waits_at(server))
     }
 
     /// Takes out the call that has waited longest at this server, if it has waited this long.

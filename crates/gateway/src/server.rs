@@ -56,8 +56,8 @@ pub struct ServerSetup {
     pub credential: Option<UpstreamCredential>,
     /// Which eras the door to it serves.
     pub eras: Eras,
-    /// How many calls that wait for answers it can hold at once, where each holds a child for itself.
-    pub leases: Option<usize>,
+    /// Whether a call that waits for answers holds one of a few child processes for itself.
+    pub holds_children: bool,
 }
 
 /// Which eras a door serves.
@@ -89,7 +89,7 @@ pub struct Server {
     pub(crate) roots: Option<RawJson>,
     credential: Option<UpstreamCredential>,
     pub(crate) eras: Eras,
-    pub(crate) leases: Option<usize>,
+    pub(crate) holds_children: bool,
     pub(crate) catalogue: Catalogue,
 }
 
@@ -103,7 +103,7 @@ impl Server {
             roots: setup.roots,
             credential: setup.credential,
             eras: setup.eras,
-            leases: setup.leases,
+            holds_children: setup.holds_children,
             catalogue: Catalogue::default(),
         })
     }

@@ -316,16 +316,16 @@ impl Gateway {
         self.sessions.shard(&session.id).remove(&*session.id);
     }
 
-    /// Takes a client's answer to a question of ours. `false`: there is no such question in this session.
+    /// Takes a client's answer to a question of ours. `false`: we never asked that.
     pub fn answer(&self, session: &Session, id: Option<&Id>, outcome: Outcome) -> bool {
         let token = id.and_then(Id::as_text);
         let state = token.and_then(|token| self.open_ask(&session.principal, session.server.name(), &token));
-        let number = state.filter(|ask| self.owns(&ask.owner)).map(|ask| ask.key);
-        let Some(waiting) = number.and_then(|number| lock(&session.pending).remove(&number)) else {
-            return false;
-        };
-        // The call may have ended meanwhile, which is no fault of the client's.
-        let _ = waiting.send(outcome);
+        let Some(number) = state.filter(|ask| self.owns(&ask.owner)).map(|ask| ask.key) else { return false };
+        if let Some(waiting) = lock(&session.pending).remove(&number) {
+            // The call may have ended meanwhile, which is no fault of the client's.
+            let _ = waiting.send(outcome);
+        }
+        // A question that was ours and is no longer open has a late answer, which is no fault either.
         true
     }
 }

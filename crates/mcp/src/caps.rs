@@ -45,6 +45,13 @@ static NONE: LazyLock<ClientCapabilities> = LazyLock::new(|| {
     ClientCapabilities(Arc::new(Inner { raw: RawJson::EMPTY_OBJECT, flags: Flags::default() }))
 });
 
+impl std::hash::Hash for ClientCapabilities {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        // The flags follow from the raw object and the revision; equal ones hash alike.
+        self.0.raw.hash(state);
+    }
+}
+
 impl ClientCapabilities {
     /// `{}`
     pub fn none() -> Self {

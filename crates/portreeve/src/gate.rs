@@ -152,7 +152,7 @@ fn server_setup(server: &config::Server, eras: Eras, runtime: &Runtime) -> Resul
         roots: (!server.roots.is_empty()).then(|| roots(&server.roots)),
         credential,
         eras,
-        leases: matches!(server.kind, ServerKind::Child(_)).then_some(server.max_children),
+        holds_children: matches!(server.kind, ServerKind::Child(_)),
     })
 }
 

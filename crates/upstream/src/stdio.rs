@@ -14,7 +14,8 @@ use crate::{
     slots::{Held, Lease, Mode, Slots},
     switchboard::{Entry, Peer, Role},
     timer::Timer,
-    watching, wire,
+    watching::{self, Watched},
+    wire,
 };
 use arc_swap::ArcSwapOption;
 use handshake::{First, Trouble, unreachable};
@@ -324,24 +325,26 @@ impl Stdio {
         })
     }
 
-    async fn watch_once(&self, ctx: &Ctx, filter: &WatchFilter, out: &mpsc::Sender<Notice>) -> bool {
-        let Ok((_lease, link)) = self.lease(ctx).await else { return false };
-        let Some(description) = link.description() else { return false };
+    async fn watch_once(&self, ctx: &Ctx, filter: &WatchFilter, out: &mpsc::Sender<Notice>) -> Watched {
+        let Ok((lease, link)) = self.lease(ctx).await else { return Watched::Failed };
+        let Some(description) = link.description() else { return Watched::Failed };
         if description.version.era() == Era::Legacy {
+            // Who only wants to hear of lists does not keep a child from those who call.
+            let _lease = (!filter.resources.is_empty()).then_some(lease);
             let next_id = || self.next_id();
             watching::legacy(&link, description, filter, &next_id, link.ended(), out).await;
-            return true;
+            return if link.was_let_go() { Watched::LetGo } else { Watched::Broken };
         }
         let id = self.next_id();
         let mut params = Params::default();
         params.set("notifications", watching::wanted(filter));
         let request = Request { method: Method::Listen, params };
-        let Some(mut entry) = link.enter(id, Role::Own) else { return false };
+        let Some(mut entry) = link.enter(id, Role::Own) else { return Watched::Failed };
         let _guard = CancelGuard { link: Arc::clone(&link), id, armed: true };
         if link.send(wire::modern_request(&Id::number(id), ctx, &request, None)).await.is_err() {
-            return false;
+            return Watched::Failed;
         }
-        listen(&mut entry, out).await
+        Watched::stood(listen(&mut entry, out).await)
     }
 
     fn start_reaper(&self) {

@@ -42,14 +42,36 @@ where
     Box::pin(stream::once(begin).flatten())
 }
 
+/// How one watch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// It stood until it broke off.
+    Broken,
+    /// It came to nothing.
+    Failed,
+    /// What it watched was let go; nobody should bring it back for the watch alone.
+    LetGo,
+}
+
+impl Watched {
+    /// A watch that stood, or not.
+    pub(crate) fn stood(stood: bool) -> Self {
+        if stood { Self::Broken } else { Self::Failed }
+    }
+}
+
 /// Watches anew whenever a watch has broken off, ever more slowly while nothing comes of it.
 pub(crate) async fn again_and_again<F>(out: &mpsc::Sender<Notice>, mut once: impl FnMut() -> F)
 where
-    F: Future<Output = bool>,
+    F: Future<Output = Watched>,
 {
     let mut failures = 0;
     while failures < MAX_FAILURES && !out.is_closed() {
-        failures = if once().await { 0 } else { failures + 1 };
+        failures = match once().await {
+            Watched::Broken => 0,
+            Watched::Failed => failures + 1,
+            Watched::LetGo => return,
+        };
         let delay = Duration::from_millis(500).saturating_mul(1 << failures).min(LONGEST_DELAY);
         tokio::time::sleep(delay).await;
     }

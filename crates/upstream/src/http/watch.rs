@@ -19,7 +19,10 @@ const OPEN_WAIT: Duration = Duration::from_secs(30);
 pub(crate) fn start(http: Arc<Http>, ctx: Ctx, filter: WatchFilter) -> Watch {
     let (tracker, shutdown) = (http.runtime.tracker.clone(), http.runtime.shutdown.clone());
     watching::start(&tracker, shutdown, move |out| async move {
-        watching::again_and_again(&out, || once(&http, &ctx, &filter, &out)).await;
+        watching::again_and_again(&out, || async {
+            watching::Watched::stood(once(&http, &ctx, &filter, &out).await)
+        })
+        .await;
     })
 }
 

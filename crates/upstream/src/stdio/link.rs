@@ -109,6 +109,11 @@ impl Link {
         self.ended.cancelled().await;
     }
 
+    /// Whether the child was ended from here, not by itself.
+    pub(crate) fn was_let_go(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Why there is no answer.
     pub(crate) fn gone(&self) -> Failure {
         let why = self.obituary.get().map_or("the child has ended", String::as_str);
