@@ -1,3 +1,8 @@
 //! The numbered statements about the protocol, a test for at most three of them, named `check_NNN_…` after their numbers.
+//! Each asserts what the statement says, seen from outside the binary.
 
+mod discover;
 mod envelope;
+mod legacy_side;
+mod operations;
+mod upstream;

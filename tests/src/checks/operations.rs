@@ -1,0 +1,254 @@
+//! The edge and the life of the process: origins, hosts, CORS, what never crosses the gate, keys, and the end.
+
+use crate::harness::{
+    Answer, Does, Gate, Post, Response, Scripted, ScriptedStdio, Session, demo_stdio, legacy_answers,
+    modern_answers,
+};
+use serde_json::{Value, json};
+
+const DEMO: &str = "/mcp/demo";
+const UP: &str = "/mcp/up";
+
+fn tools() -> Value {
+    json!([{"name": "plain", "inputSchema": {"type": "object"}}])
+}
+
+fn echo() -> Post {
+    Post::call(DEMO, "echo", json!({"text": "x"}))
+}
+
+/// A child of a legacy revision whose calls this answers.
+async fn old_child(call: impl Fn(&Value) -> Vec<Does> + Send + Sync + 'static) -> ScriptedStdio {
+    ScriptedStdio::start(move |_, message| match message["method"].as_str() {
+        Some("initialize") => vec![Does::result(
+            message,
+            json!({
+                "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "scripted", "version": "1"},
+            }),
+        )],
+        Some("tools/list") => vec![Does::result(message, json!({"tools": tools()}))],
+        Some("tools/call") => call(message),
+        _ => Vec::new(),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn check_193_194_origins_and_hosts_are_listed_or_refused() {
+    let gate = Gate::of()
+        .server("demo", json!({"builtin": "demo"}))
+        .set("allowed_origins", json!(["https://app.example.com"]))
+        .set("allowed_hosts", json!(["gate.example.com"]))
+        .start()
+        .await;
+    let port = gate.address.port();
+    for (what, post, status) in [
+        ("no origin", echo(), 200),
+        ("a listed origin", echo().header("Origin", "https://app.example.com"), 200),
+        ("a loopback origin", echo().header("Origin", "http://localhost:3000"), 200),
+        ("another origin", echo().header("Origin", "https://evil.example.com"), 403),
+        ("an origin that begins alike", echo().header("Origin", "https://app.example.com.evil.example"), 403),
+        ("another scheme", echo().header("Origin", "http://app.example.com"), 403),
+        ("no origin at all", echo().header("Origin", "null"), 403),
+        ("its own address", echo().header("Host", &format!("127.0.0.1:{port}")), 200),
+        ("a listed host", echo().header("Host", "gate.example.com"), 200),
+        ("another host", echo().header("Host", "evil.example.com"), 421),
+        ("a rebound name", echo().header("Host", "127.0.0.1.evil.example.com"), 421),
+        ("no host", echo().header("Host", ""), 421),
+    ] {
+        let response: Response = gate.send(&post).await;
+        assert_eq!(response.status, status, "{what}: {}", response.text());
+    }
+    let health = b"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3\r\n\r\n";
+    assert_eq!(gate.raw(health).await.status, 200, "probes know no name");
+}
+
+#[tokio::test]
+async fn check_195_preflights_and_exposed_headers() {
+    let gate = Gate::demo().await;
+    let wanted = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, \
+                  last-event-id, mcp-param-region, x-evil";
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS {DEMO} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: {wanted}\r\n\r\n"
+        )
+    };
+    let origin = "http://localhost:3000";
+    let response = gate.raw(preflight(origin).as_bytes()).await;
+    assert!((200..300).contains(&response.status), "{}", response.status);
+    assert_eq!(response.header("access-control-allow-origin"), Some(origin));
+    let methods = response.header("access-control-allow-methods").expect("methods").to_ascii_uppercase();
+    assert!(["POST", "GET", "DELETE"].iter().all(|verb| methods.contains(verb)), "{methods}");
+    let granted = response.header("access-control-allow-headers").expect("headers").to_ascii_lowercase();
+    let granted: Vec<&str> = granted.split(',').map(str::trim).collect();
+    for name in wanted.split(',').map(str::trim) {
+        assert_eq!(granted.contains(&name), name != "x-evil", "{name} in {granted:?}");
+    }
+    let refused = gate.raw(preflight("https://evil.example.com").as_bytes()).await;
+    assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None));
+    let real = gate.send(&echo().header("Origin", origin)).await;
+    let exposed = real.header("access-control-expose-headers").expect("exposed").to_ascii_lowercase();
+    assert!(exposed.contains("mcp-session-id") && exposed.contains("www-authenticate"), "{exposed}");
+    assert_eq!(gate.send(&echo()).await.header("access-control-allow-origin"), None, "no page asks");
+}
+
+#[tokio::test]
+async fn check_196_what_belongs_to_one_side_stays_there() {
+    const SECRET: &str = "client-0123456789abcdef";
+    for era in ["modern", "legacy"] {
+        let server = Scripted::start(move |seen| match (era, seen.method()) {
+            ("modern", "tools/call") => Answer::text(seen, "done"),
+            ("modern", _) => modern_answers(seen, &tools()),
+            (_, "tools/call") => Answer::result(seen, json!({"content": [{"type": "text", "text": "done"}]})),
+            _ => legacy_answers(seen, &tools()),
+        })
+        .await;
+        let mut config = server.config(era);
+        config["credential"] = json!({"bearer": "upstream-token"});
+        let keys = json!([{"name": "one", "secret": SECRET, "allow": [{"server": "up"}]}]);
+        let gate = Gate::of().server("up", config).set("keys", keys).start().await;
+        let post = Post::call(UP, "plain", json!({}))
+            .header("Authorization", &format!("Bearer {SECRET}"))
+            .header("Cookie", "sid=client-cookie")
+            .header("Mcp-Session-Id", "client-session")
+            .header("Last-Event-ID", "client-event")
+            .header("Forwarded", "for=client-address")
+            .header("X-Forwarded-User", "client-user")
+            .header("Origin", "http://localhost:1");
+        assert_eq!(gate.send(&post).await.said(), "done");
+        for seen in server.seen() {
+            assert!(!format!("{seen:?}").contains("client-"), "{seen:?}");
+            assert_eq!(seen.header("authorization"), Some("Bearer upstream-token"));
+            assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
+            assert_eq!((seen.header("cookie"), seen.header("origin")), (None, None));
+        }
+        assert!(
+            gate.running.log().iter().all(|line| !line.contains(SECRET) && !line.contains("upstream-token"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn check_197_trace_context_goes_on_and_malformed_values_do_not() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let server = Scripted::start(|seen| match seen.method() {
+        "tools/call" => Answer::text(seen, "done"),
+        _ => modern_answers(seen, &tools()),
+    })
+    .await;
+    let gate = Gate::before(server.config("modern")).await;
+    let traced = |value: &str| Post::call(UP, "plain", json!({})).meta("traceparent", json!(value));
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    assert_eq!(gate.send(&traced(&parent)).await.said(), "done");
+    let sent = server.of("tools/call")[0].meta("traceparent").clone();
+    assert!(sent.as_str().is_some_and(|sent| sent.starts_with(&format!("00-{TRACE}-"))), "{sent}");
+    for malformed in [
+        "",
+        "nonsense",
+        "00-xyz-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+    ] {
+        assert_eq!(gate.send(&traced(malformed)).await.said(), "done", "{malformed}");
+        let calls = server.of("tools/call");
+        let sent = calls.last().expect("a call").meta("traceparent");
+        assert_ne!(sent, malformed, "a malformed value is ignored");
+    }
+}
+
+#[tokio::test]
+async fn check_200_junk_of_a_child_is_logged_and_harmless() {
+    let child = old_child(|message| {
+        vec![
+            Does::Writes("Loading model weights, please wait".to_owned()),
+            Does::Writes(String::new()),
+            Does::Writes("{\"half\":".to_owned()),
+            Does::result(message, json!({"content": [{"type": "text", "text": "done"}]})),
+        ]
+    })
+    .await;
+    let gate = Gate::before(child.config("legacy")).await;
+    for _ in 0..2 {
+        assert_eq!(gate.call(UP, "plain", json!({})).await.said(), "done");
+    }
+    gate.running.logs("Loading model weights").await;
+    assert!(child.lines().iter().all(|(number, _)| *number == 0), "the child lives on");
+}
+
+#[tokio::test]
+async fn check_201_sessions_survive_a_rotation_of_keys() {
+    let [old, new] = ["old", "new"].map(|name| format!("{name}-seal-key-0123456789abcdef0123456789abcdef"));
+    let mut directory = tempfile::tempdir().expect("a temporary directory");
+    let mut sessions: Vec<String> = Vec::new();
+    for (phase, keys, valid) in [
+        ("the old one alone", vec![&old], vec![]),
+        ("everybody can read the new one", vec![&old, &new], vec![true]),
+        ("the new one is written", vec![&new, &old], vec![true, true]),
+        ("the old one is gone", vec![&new], vec![false, false, true]),
+    ] {
+        let gate = Gate::of().server("demo", json!({"builtin": "demo"})).set("seal", json!({"keys": keys}));
+        let gate = gate.start_in(directory).await;
+        for (id, valid) in sessions.iter().zip(&valid) {
+            let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+            let response = gate.send(&Post::json(DEMO, ping).header("Mcp-Session-Id", id)).await;
+            assert_eq!(response.status, if *valid { 200 } else { 404 }, "{phase}");
+        }
+        assert_eq!(sessions.len(), valid.len(), "{phase}");
+        sessions.push(Session::open(gate.address, DEMO, "2025-11-25", json!({})).await.id);
+        directory = gate.end().await;
+    }
+}
+
+#[tokio::test]
+async fn check_202_the_end_is_told_and_leaves_no_child() {
+    let gate = Gate::of()
+        .server("demo", json!({"builtin": "demo"}))
+        .server("child", demo_stdio("legacy"))
+        .start()
+        .await;
+    assert_eq!(gate.call("/mcp/child", "echo", json!({"text": "x"})).await.said(), "x");
+    let children = children(gate.running.pid());
+    assert!(!children.is_empty(), "the server is a child of the gate");
+    let filter = json!({"notifications": {"toolsListChanged": true}});
+    let listen = Post::modern(DEMO, "subscriptions/listen", filter).id(json!("l"));
+    let (head, mut stream) = listen.open(gate.address).await;
+    assert_eq!(head.status, 200);
+    let first = stream.event().await.expect("an acknowledgement");
+    assert_eq!(first["method"], "notifications/subscriptions/acknowledged");
+    let ask = Post::call("/mcp/child", "ask_name", json!({})).capable(json!({"elicitation": {}}));
+    assert_eq!(gate.send(&ask).await.result()["resultType"], "input_required", "a call is parked");
+    gate.running.terminate();
+    let last = stream.event().await.expect("the result of the listen");
+    assert_eq!((&last["id"], last["result"].is_object()), (&json!("l"), true), "{last}");
+    assert_eq!(stream.event().await, None);
+    let mut running = gate.running;
+    let status = running.ended().await;
+    assert!(status.success(), "{status}: {:#?}", running.log());
+    let alive: Vec<i32> = children.into_iter().filter(|pid| is_alive(*pid)).collect();
+    assert!(alive.is_empty(), "{alive:?}");
+}
+
+/// The processes below this one, whatever their depth.
+fn children(pid: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut left = vec![pid];
+    while let Some(pid) = left.pop() {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
+        for thread in threads.flatten() {
+            let own = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            let own = own.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
+            for child in own {
+                found.push(child);
+                left.push(child);
+            }
+        }
+    }
+    found
+}
+
+fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which is in brackets, stands the state; Z is a body that nobody fetched yet.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
