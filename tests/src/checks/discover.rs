@@ -123,6 +123,22 @@ async fn check_049_050_a_modern_refusal_is_no_sign_of_a_legacy_server() {
 }
 
 #[tokio::test]
+async fn check_051_an_address_that_takes_no_posts_is_asked_for_an_endpoint() {
+    for status in [400, 404, 405] {
+        let server = Scripted::start(move |_| Answer::Empty(status)).await;
+        let gate = Gate::before(server.config("auto")).await;
+        let (_, own) = gate.call(UP, "plain", json!({})).await.refusal();
+        assert!((-31099..=-31000).contains(&own), "{status}: {own}");
+        let asked: Vec<_> = server.seen().into_iter().filter(|seen| seen.verb == "GET").collect();
+        assert!(!asked.is_empty(), "{status}: {:?}", server.seen());
+        assert!(
+            asked.iter().all(|seen| seen.header("accept") == Some("text/event-stream")),
+            "{status}: {asked:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn check_052_trouble_says_nothing_about_the_era() {
     for status in [401, 403, 429, 500, 503] {
         let asked = AtomicUsize::new(0);

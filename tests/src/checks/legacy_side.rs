@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -156,6 +156,33 @@ async fn check_156_batches_belong_to_one_revision() {
 }
 
 #[tokio::test]
+async fn check_157_the_door_of_2024_11_05() {
+    let gate = Gate::demo().await;
+    let mut stream = Connection::open(gate.address).await;
+    stream.send(b"GET /sse/demo HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await;
+    let head = stream.head().await.expect("a stream");
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    let first = stream.piece().await.expect("the first event");
+    assert!(first.starts_with("event: endpoint\n"), "{first:?}");
+    let endpoint = first.lines().find_map(|line| line.strip_prefix("data: ")).expect("an address").to_owned();
+    let hello = Session::initialize(&endpoint, "2024-11-05", &json!({}));
+    let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let call = json!({"jsonrpc": "2.0", "id": "c", "method": "tools/call",
+        "params": {"name": "echo", "arguments": {"text": "x"}}});
+    let post = |body: Value| Post::json(&endpoint, body);
+    for (post, answer) in [(hello, Some(json!(0))), (post(note), None), (post(call), Some(json!("c")))] {
+        let response = gate.send(&post).await;
+        assert_eq!((response.status, response.body.len()), (202, 0), "answers come on the stream");
+        if let Some(id) = answer {
+            let event = stream.event().await.expect("an answer");
+            assert_eq!((&event["id"], event["result"].is_object()), (&id, true), "{event}");
+        }
+    }
+    let unknown = gate.send(&Post::json("/sse/demo?stream=unknown", ping(1))).await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
 async fn check_158_ping_is_answered_while_a_call_waits() {
     let server = ScriptedStdio::start(|_, message| match message["method"].as_str() {
         Some("initialize") => vec![Does::result(
@@ -250,6 +277,40 @@ async fn check_160_a_lost_session_is_opened_anew_without_its_id() {
     assert!(hellos.iter().all(|hello| hello.header("mcp-session-id").is_none()), "{hellos:?}");
     let said = server.of("tools/call").len() - calls;
     assert!((2..=3).contains(&said), "at most the refused one is repeated: {said}");
+}
+
+/// A legacy server whose answer breaks off after one event with these fields, and what it answers to a GET.
+async fn breaking(fields: &'static str) -> Scripted {
+    let waiting = Mutex::new(Value::Null);
+    Scripted::start(move |seen| match (seen.verb.as_str(), seen.method()) {
+        ("POST", "tools/call") => {
+            waiting.lock().expect("not poisoned").clone_from(&seen.body["id"]);
+            let (events, stream) = tokio::sync::mpsc::channel(1);
+            events.try_send(format!("{fields}data: \n\n")).expect("there is room");
+            Answer::Stream(stream)
+        }
+        ("GET", _) if seen.header("last-event-id") == Some("e-17") => {
+            let result = json!({"content": [{"type": "text", "text": "resumed"}]});
+            let id = waiting.lock().expect("not poisoned").clone();
+            Answer::Events(vec![json!({"jsonrpc": "2.0", "id": id, "result": result})])
+        }
+        _ => legacy_answers(seen, &tools()),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn check_161_a_broken_stream_is_resumed_where_ids_allow_it() {
+    let server = breaking("id: e-17\nretry: 10\n").await;
+    let gate = Gate::before(server.config("legacy")).await;
+    assert_eq!(gate.call(UP, "plain", json!({})).await.said(), "resumed");
+    assert_eq!(server.of("tools/call").len(), 1);
+    let server = breaking("retry: 10\n").await;
+    let gate = Gate::before(server.config("legacy")).await;
+    let (status, code) = gate.call(UP, "plain", json!({})).await.refusal();
+    assert!(status == 200 && (-31099..=-31000).contains(&code), "{status} {code}: it may have run");
+    assert_eq!(server.of("tools/call").len(), 1, "never repeated");
+    assert!(server.seen().iter().all(|seen| seen.header("last-event-id").is_none()));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The edge and the life of the process: origins, hosts, CORS, what never crosses the gate, keys, and the end.
 
 use crate::harness::{
-    Answer, Does, Gate, Post, Response, Scripted, ScriptedStdio, Session, demo_stdio, legacy_answers,
-    modern_answers,
+    Answer, Does, Gate, Post, Response, Running, Scripted, ScriptedStdio, Session, demo_stdio,
+    legacy_answers, modern_answers, portreeve,
 };
 use serde_json::{Value, json};
 
@@ -155,6 +155,64 @@ async fn check_197_trace_context_goes_on_and_malformed_values_do_not() {
         let sent = calls.last().expect("a call").meta("traceparent");
         assert_ne!(sent, malformed, "a malformed value is ignored");
     }
+}
+
+/// A server that hears everything, says what it heard, and does not go away by itself.
+const STUBBORN: &str = r#"
+trap 'echo term >> ladder' TERM
+while read -r line; do
+  id=${line#*\"id\":}
+  id=${id%%[,\}]*}
+  case $line in
+    *'"initialize"'*) result='{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}' ;;
+    *'"tools/list"'*) result='{"tools":[{"name":"plain","inputSchema":{"type":"object"}}]}' ;;
+    *) continue ;;
+  esac
+  echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":$result}"
+done
+echo closed >> ladder
+while :; do sleep 0.05; done
+"#;
+
+#[tokio::test]
+async fn check_199_a_child_is_asked_to_go_before_it_is_killed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(directory.path().join("stubborn.sh"), STUBBORN).expect("writable");
+    let server = json!({
+        "command": "/bin/sh", "args": ["stubborn.sh"], "cwd": directory.path(), "era": "legacy",
+        "env": {"PATH": "/usr/bin:/bin"},
+    });
+    let gate = Gate::before(server).await;
+    let listed = gate.ask(UP, "tools/list", json!({})).await.result();
+    assert_eq!(listed["tools"][0]["name"], "plain");
+    let children = children(gate.running.pid());
+    assert!(!children.is_empty());
+    gate.end().await;
+    let ladder = std::fs::read_to_string(directory.path().join("ladder")).expect("the child went down it");
+    assert_eq!(ladder, "closed\nterm\n");
+    assert!(children.iter().all(|pid| !is_alive(*pid)), "killed at last");
+}
+
+#[tokio::test]
+async fn the_door_over_stdio_speaks_both_eras_and_ends_with_its_client() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut door = Running::start(portreeve(), &["stdio", "--data", "data"], directory.path());
+    let call = Post::call(DEMO, "echo", json!({"text": "modern text"})).id(json!("m"));
+    door.write_line(&call.body().to_string()).await;
+    let line = door.prints("modern text").await;
+    let answer: Value = serde_json::from_str(&line).expect("one message a line");
+    assert_eq!((&answer["id"], &answer["result"]["resultType"]), (&json!("m"), &json!("complete")));
+    let hello = Session::initialize(DEMO, "2025-06-18", &json!({}));
+    door.write_line(&hello.body().to_string()).await;
+    door.prints("\"protocolVersion\":\"2025-06-18\"").await;
+    door.write_line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    let params = json!({"name": "echo", "arguments": {"text": "legacy text"}});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    door.write_line(&call.to_string()).await;
+    let line = door.prints("legacy text").await;
+    assert!(!line.contains("resultType"), "{line}");
+    door.close_stdin();
+    assert!(door.ended().await.success());
 }
 
 #[tokio::test]
