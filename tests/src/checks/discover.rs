@@ -74,6 +74,8 @@ async fn check_046_methods_of_missing_capabilities_are_missing() {
     let server = Scripted::start(new).await;
     let gate = Gate::before(server.config("modern")).await;
     let session = gate.session(UP, json!({})).await;
+    let offered = session.initialized["capabilities"].as_object().expect("capabilities");
+    assert_eq!(offered.keys().collect::<Vec<_>>(), ["tools"]);
     for (method, params) in [
         ("prompts/list", json!({})),
         ("resources/list", json!({})),
@@ -87,18 +89,21 @@ async fn check_046_methods_of_missing_capabilities_are_missing() {
 }
 
 #[tokio::test]
-async fn check_047_048_children_are_asked_first_and_any_error_means_legacy() {
-    for code in [-32601, -32602, -32600, -32000, 0] {
+async fn check_047_048_children_are_asked_first_and_errors_and_silence_mean_legacy() {
+    for code in [Some(-32601), Some(-32602), Some(-32600), Some(-32000), Some(0), None] {
         let child = ScriptedStdio::start(move |_, message| match message["method"].as_str() {
-            Some("server/discover") => vec![Does::error(message, code, "no")],
+            // Some say nothing at all.
+            Some("server/discover") => {
+                code.map(|code| Does::error(message, code, "no")).into_iter().collect()
+            }
             _ => old_child(message),
         })
         .await;
         let gate = Gate::before(child.config("auto")).await;
-        assert_eq!(gate.call(UP, "plain", json!({})).await.said(), "old", "{code}");
+        assert_eq!(gate.call(UP, "plain", json!({})).await.said(), "old", "{code:?}");
         let methods = child.methods();
-        assert_eq!(methods[0].1, "server/discover", "{code}");
-        assert!(methods.iter().any(|(_, method)| method == "initialize"), "{code}: {methods:?}");
+        assert_eq!(methods[0].1, "server/discover", "{code:?}");
+        assert!(methods.iter().any(|(_, method)| method == "initialize"), "{code:?}: {methods:?}");
     }
 }
 
@@ -199,14 +204,17 @@ async fn check_055_056_the_era_is_remembered_and_no_call_is_repeated() {
         assert_eq!(gate.call(UP, "plain", json!({})).await.said(), "new");
     }
     assert_eq!(server.of("server/discover").len(), 1, "asked once");
-    for (what, breaks) in [("closes", true), ("turns legacy", false)] {
-        let server = Scripted::start(move |seen| match seen.method() {
-            "tools/call" if breaks => Answer::Close,
-            "tools/call" => Answer::error(seen, 400, -32600, "initialize first"),
+    for what in ["closes", "keeps silent", "turns legacy"] {
+        let server = Scripted::start(move |seen| match (seen.method(), what) {
+            ("tools/call", "closes") => Answer::Close,
+            ("tools/call", "keeps silent") => Answer::Silence,
+            ("tools/call", _) => Answer::error(seen, 400, -32600, "initialize first"),
             _ => new(seen),
         })
         .await;
-        let gate = Gate::before(server.config("auto")).await;
+        let mut config = server.config("auto");
+        config["timeouts"] = json!({"call": "500ms"});
+        let gate = Gate::before(config).await;
         let response = gate.call(UP, "plain", json!({})).await;
         response.refusal();
         assert_eq!(server.of("tools/call").len(), 1, "{what}: it may have run: {}", response.text());
