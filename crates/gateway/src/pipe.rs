@@ -253,7 +253,7 @@ impl Pipe {
     async fn pump(&self, id: Id, reply: Reply) {
         match reply {
             Reply::Refused(refusal) => {
-                self.send(frame::encode_response(Some(&id), &Outcome::Error(refusal.error))).await
+                self.send(frame::encode_response(Some(&id), &Outcome::Error(refusal.error))).await;
             }
             Reply::Whole(outcome) => self.send(frame::encode_response(Some(&id), &outcome)).await,
             Reply::Updates(updates) => self.pump_updates(Some(&id), updates).await,

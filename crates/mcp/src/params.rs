@@ -2,15 +2,16 @@
 //! Duplicate keys are refused here and in `_meta` (decision D14); edits replace whole members.
 
 use crate::{JsonError, RawJson, Text, json, json::Member};
+use std::sync::Arc;
 
-/// The members of `params`, in their order.
+/// The members of `params`, in their order. Cheap to clone: a request is kept beside what was sent of it.
 #[derive(Debug, Clone, Default)]
-pub struct Params(Vec<Member>);
+pub struct Params(Arc<Vec<Member>>);
 
 impl Params {
     /// Reads `params`; absent ones are empty.
     pub fn parse(raw: Option<&RawJson>) -> Result<Self, JsonError> {
-        raw.map_or_else(|| Ok(Self::default()), |raw| raw.members().map(Self))
+        raw.map_or_else(|| Ok(Self::default()), |raw| raw.members().map(|members| Self(Arc::new(members))))
     }
 
     /// One member.
@@ -30,16 +31,17 @@ impl Params {
 
     /// Sets a member, at its place or at the end.
     pub fn set(&mut self, key: &str, value: RawJson) {
-        match self.0.iter_mut().find(|member| member.key == *key) {
+        let members = Arc::make_mut(&mut self.0);
+        match members.iter_mut().find(|member| member.key == *key) {
             Some(member) => member.value = value,
-            None => self.0.push(Member { key: Text::from(key), value }),
+            None => members.push(Member { key: Text::from(key), value }),
         }
     }
 
     /// Takes a member out.
     pub fn take(&mut self, key: &str) -> Option<RawJson> {
         let index = self.0.iter().position(|member| member.key == *key)?;
-        Some(self.0.remove(index).value)
+        Some(Arc::make_mut(&mut self.0).remove(index).value)
     }
 
     /// The members.

@@ -75,7 +75,9 @@ fn as_json(out: &mut Vec<u8>, time: &str, record: &Record) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     out.extend_from_slice(time.as_bytes());
     out.extend_from_slice(b"\",\"level\":\"INFO\",\"event\":\"call\"");
-    text(out, "request", &record.request.to_string());
+    out.extend_from_slice(b",\"request\":\"");
+    hex(out, &record.request.0.to_be_bytes()[2..]);
+    out.push(b'"');
     text(out, "principal", record.principal.id().as_str());
     if let Some(tenant) = record.principal.tenant() {
         text(out, "tenant", tenant.as_str());
@@ -104,14 +106,18 @@ fn as_json(out: &mut Vec<u8>, time: &str, record: &Record) {
     }
     if let Some(digest) = &record.digest {
         out.extend_from_slice(b",\"arguments\":\"");
-        for byte in &digest.as_bytes()[..8] {
-            for nibble in [byte >> 4, byte & 15] {
-                out.push(b"0123456789abcdef"[usize::from(nibble)]);
-            }
-        }
+        hex(out, &digest.as_bytes()[..8]);
         out.push(b'"');
     }
     out.push(b'}');
+}
+
+fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            out.push(b"0123456789abcdef"[usize::from(nibble)]);
+        }
+    }
 }
 
 fn text(out: &mut Vec<u8>, key: &str, value: &str) {
@@ -122,8 +128,10 @@ fn text(out: &mut Vec<u8>, key: &str, value: &str) {
 }
 
 fn number(out: &mut Vec<u8>, key: &str, value: i64) {
-    // Writing to a vector cannot fail.
-    let _ = write!(out, ",\"{key}\":{value}");
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn as_text(out: &mut Vec<u8>, time: &str, record: &Record) {
