@@ -3,6 +3,8 @@
 //! that no client should send), `tidy` (rules about the source tree). What needs more than Rust lies beside this crate's
 //! sources, in `conformance` and `interop`.
 
+#![cfg_attr(test, expect(clippy::large_futures, reason = "a test may be as large as it likes: it runs once"))]
+
 #[cfg(test)]
 mod checks;
 #[cfg(test)]

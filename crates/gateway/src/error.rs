@@ -23,12 +23,8 @@ pub const UPSTREAM_UNAUTHORIZED: Code = Code(-31006);
 pub const NO_COMMON_VERSION: Code = Code(-31007);
 /// The gate is shutting down; nothing ran.
 pub const SHUTTING_DOWN: Code = Code(-31008);
-/// Too many calls of this caller wait for answers.
-pub const TOO_MANY_PARKED: Code = Code(-31009);
 /// The server asked more rounds of questions than one call may.
 pub const TOO_MANY_ROUNDS: Code = Code(-31010);
-/// The server asked for something that this caller did not offer.
-pub const CANNOT_ASK: Code = Code(-31011);
 /// Not within the caller's rate.
 pub const RATE_LIMITED: Code = Code(-31012);
 

@@ -145,11 +145,6 @@ impl Exchange {
             }
         }
     }
-
-    /// The revision that the client speaks.
-    pub fn version(&self) -> Version {
-        self.inner.as_ref().map_or(Version::NEWEST, |inner| inner.ctx.version)
-    }
 }
 
 impl Stream for Exchange {

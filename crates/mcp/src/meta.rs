@@ -111,15 +111,3 @@ pub fn cancelled_id(method: &Method, params: Option<&RawJson>) -> Option<crate::
     }
     crate::Id::from_raw(&params?.get("requestId")?)
 }
-
-/// A client's name and version as text for logs: a claim, cut to something short.
-pub fn client_label(info: Option<&RawJson>) -> Option<Text> {
-    let info = info?;
-    let part = |key| info.get(key).and_then(|raw| raw.string_value());
-    let label: String = match (part("name"), part("version")) {
-        (Some(name), Some(version)) => format!("{name}/{version}"),
-        (Some(name), None) => name.to_string(),
-        _ => return None,
-    };
-    Some(Text::from(label.chars().filter(|c| !c.is_control()).take(128).collect::<String>()))
-}
