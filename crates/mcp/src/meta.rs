@@ -1,7 +1,7 @@
 //! `_meta`: the envelope of a modern request and the reserved keys (spec: basic/index, general fields).
 //! Reserved keys are hop-by-hop and rebuilt at each side; third-party keys pass end to end.
 
-use crate::{ClientCapabilities, JsonError, LogLevel, Method, RawJson, Text, Version, json, json::Member};
+use crate::{ClientCapabilities, JsonError, LogLevel, Method, RawJson, Version, json, json::Member};
 
 /// `_meta` key of the revision.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
