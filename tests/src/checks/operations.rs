@@ -287,6 +287,33 @@ async fn check_202_the_end_is_told_and_leaves_no_child() {
     assert!(alive.is_empty(), "{alive:?}");
 }
 
+#[tokio::test]
+#[ignore = "at the end children lose their stdin before parked calls have expired"]
+async fn check_202_parked_calls_expire_in_order() {
+    let child = old_child(|_| {
+        let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+        let params = json!({"message": "Who?", "requestedSchema": schema});
+        vec![Does::Says(
+            json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": params}),
+        )]
+    })
+    .await;
+    let gate = Gate::before(child.config("legacy")).await;
+    let ask = Post::call(UP, "plain", json!({})).capable(json!({"elicitation": {}}));
+    assert_eq!(gate.send(&ask).await.result()["resultType"], "input_required");
+    gate.running.terminate();
+    child.until("the cancellation", |line| line["method"] == "notifications/cancelled").await;
+    let lines = child.lines();
+    let call =
+        lines.iter().find(|(_, line)| line["method"] == "tools/call").expect("the call").1["id"].clone();
+    let answered = lines.iter().position(|(_, line)| line["id"] == "q").expect("the question is answered");
+    assert_eq!(lines[answered].1["result"]["action"], "cancel", "{lines:?}");
+    let cancelled = lines.iter().position(|(_, line)| line["method"] == "notifications/cancelled");
+    let cancelled = cancelled.expect("the call is cancelled");
+    assert_eq!(lines[cancelled].1["params"]["requestId"], call);
+    assert!(answered < cancelled, "first the question, then the call: {lines:?}");
+}
+
 /// The processes below this one, whatever their depth.
 fn children(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
