@@ -264,7 +264,7 @@ pub(crate) fn relief(gateway: &Gateway, server: &Server) -> Option<Pin<Box<Sleep
 pub(crate) fn make_room(gateway: &Arc<Gateway>, server: &Arc<Server>) {
     let Some(inner) = gateway.parking.give_way(server.name(), PATIENCE) else { return };
     tracing::warn!(server = %server.name(), request = %inner.record.request, "an unanswered call gave way: all children were taken");
-    gateway.tracker.spawn(inner.expire(WIND_UP));
+    gateway.waiting.spawn(inner.expire(WIND_UP));
 }
 
 /// Sends a question to a legacy client on the call's own stream.
@@ -335,7 +335,7 @@ pub(crate) fn park(mut inner: Box<Inner>) -> Outcome {
     let sealed = gateway.seal_request_state(&principal, server.name(), &state);
     let answer = input_required(&asked, &sealed);
     let owner = gateway.clone();
-    let timer = gateway.tracker.spawn(async move {
+    let timer = gateway.waiting.spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(owner.park_ttl) => {}
             () = owner.closing.cancelled() => {}

@@ -84,6 +84,8 @@ pub struct Gateway {
     pub(crate) park_ttl: Duration,
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) parking: Parking,
+    /// Owner of what ends parked calls.
+    pub(crate) waiting: TaskTracker,
     pub(crate) rates: Rates,
     pub(crate) sessions: Sessions,
     pub(crate) tracker: TaskTracker,
@@ -115,6 +117,7 @@ impl Gateway {
             park_ttl: setup.park_ttl,
             recorder: setup.recorder,
             parking: Parking::default(),
+            waiting: TaskTracker::new(),
             sessions: Sessions::default(),
             closing: setup.shutdown.child_token(),
             tracker: setup.tracker,
@@ -172,6 +175,12 @@ impl Gateway {
     /// Stops parking, ends streams properly and answers what waits (decision D57). Calls in flight go on.
     pub fn close(&self) {
         self.closing.cancel();
+    }
+
+    /// Waits, after [`Self::close`], until every parked call has been answered and wound up.
+    pub async fn wound_up(&self) {
+        self.waiting.close();
+        self.waiting.wait().await;
     }
 
     pub(crate) fn is_closing(&self) -> bool {

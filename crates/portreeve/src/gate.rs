@@ -26,6 +26,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const SEAL_FILE: &str = "seal.key";
 /// How long an unused session or child of a server is kept.
 const IDLE: Duration = Duration::from_secs(10 * 60);
+/// How long parked calls may take to be answered and wound up.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How long tasks may take to end after everything was told to stop; a child's shutdown ladder fits into it.
 const WIND_UP: Duration = Duration::from_secs(6);
 
@@ -89,6 +91,9 @@ impl Gate {
     /// Ends everything that the gate owns: parked calls are answered, children go down their ladder (decision D57).
     pub async fn end(self) {
         self.gateway.close();
+        if tokio::time::timeout(LAST_ANSWERS, self.gateway.wound_up()).await.is_err() {
+            tracing::warn!("some parked calls did not end in time");
+        }
         self.shutdown.cancel();
         self.tracker.close();
         if tokio::time::timeout(WIND_UP, self.tracker.wait()).await.is_err() {

@@ -288,7 +288,6 @@ async fn check_202_the_end_is_told_and_leaves_no_child() {
 }
 
 #[tokio::test]
-#[ignore = "at the end children lose their stdin before parked calls have expired"]
 async fn check_202_parked_calls_expire_in_order() {
     let child = old_child(|_| {
         let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});

@@ -31,6 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Lines that may wait for a child that does not read.
 const QUEUE: usize = 256;
+/// How long a child that is being ended may take to read what was said to it before.
+const LAST_LINES: Duration = Duration::from_millis(500);
 /// Each step of the end of a child (check 199).
 const GRACE: Duration = Duration::from_secs(2);
 const READ: usize = 16 << 10;
@@ -190,19 +192,25 @@ fn chain(error: &dyn std::error::Error) -> String {
 async fn serve(
     link: Arc<Link>,
     child: Child,
-    stdin: impl AsyncWrite + Unpin + Send,
+    mut stdin: impl AsyncWrite + Unpin + Send,
     stdout: impl AsyncRead + Unpin + Send,
-    lines: mpsc::Receiver<Vec<u8>>,
+    mut lines: mpsc::Receiver<Vec<u8>>,
     limit: usize,
     pace: Arc<Pace>,
 ) {
     let started = Instant::now();
-    // The end of this block drops stdin, which is the first step of the child's end.
     let why = tokio::select! {
         why = read(&link, stdout, limit) => why,
-        why = write(stdin, lines) => why,
+        why = write(&mut stdin, &mut lines) => why,
         () = link.stop.cancelled() => "it was not needed any more".to_owned(),
     };
+    if link.stop.is_cancelled() {
+        // What was said before the end still goes out: answers, and that calls are not wanted any more.
+        lines.close();
+        let _ = tokio::time::timeout(LAST_LINES, write(&mut stdin, &mut lines)).await;
+    }
+    // The first step of the child's end.
+    drop(stdin);
     let wanted = !link.stop.is_cancelled();
     link.stop.cancel();
     let ended = child.shutdown(GRACE).await;
@@ -223,7 +231,7 @@ async fn serve(
     link.ended.cancel();
 }
 
-async fn write(mut stdin: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<Vec<u8>>) -> String {
+async fn write(stdin: &mut (impl AsyncWrite + Unpin), lines: &mut mpsc::Receiver<Vec<u8>>) -> String {
     while let Some(mut line) = lines.recv().await {
         // A caller's JSON may be spread over lines; on this transport a message is one (spec: stdio).
         if memchr::memchr2(b'\n', b'\r', &line).is_some() {
