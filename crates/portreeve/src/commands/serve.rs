@@ -13,6 +13,8 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Much shorter than every deadline of a call, long enough to cost nothing.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long requests in flight may take to end after the gate was told to end.
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -76,6 +78,7 @@ pub(super) async fn serve(
     if let Some(bound) = metrics {
         gate.gateway.tracker().spawn(edge.serve_metrics(bound, stop.clone()));
     }
+    gate.gateway.tracker().spawn(heartbeat(stop.clone()));
     told_to_end().await?;
     tracing::info!("the gate closes: what is in flight may finish");
     gate.gateway.close();
@@ -90,6 +93,18 @@ pub(super) async fn serve(
     }
     gate.end().await;
     Ok(Exit::Done)
+}
+
+/// Keeps a timer due soon. A deadline that would be the runtime's next one wakes its driver through the kernel when it is
+/// set; behind this one, the deadlines of calls (seconds away, hardly ever reached) cost no system call.
+async fn heartbeat(stop: CancellationToken) {
+    let mut beat = tokio::time::interval(HEARTBEAT);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<Bound, CommandError> {
