@@ -134,8 +134,7 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
     }
     if !inner.can_ask(kind, params.as_ref()) {
         inner.withheld = Some(kind);
-        let error = RpcError::new(Code::METHOD_NOT_FOUND, "the client does not offer this");
-        return reply.answer(Outcome::Error(error));
+        return reply.answer(Outcome::Error(not_offered(inner, kind)));
     }
     if inner.detached {
         return reply.answer(refusal(kind));
@@ -241,6 +240,16 @@ fn in_server_terms(
         Answered::Done(answer) => Ok(Outcome::Result(answer)),
         Answered::Again(question) => Err(question),
     }
+}
+
+/// What a server hears that asks what was not declared: no such method, or, where only the mode is missing, wrong
+/// parameters (spec: client/elicitation).
+fn not_offered(inner: &Inner, kind: AskKind) -> RpcError {
+    let flags = inner.ctx.capabilities.flags();
+    if kind == AskKind::Elicit && (flags.elicitation_form || flags.elicitation_url) {
+        return RpcError::new(Code::INVALID_PARAMS, "this mode was not declared");
+    }
+    RpcError::new(Code::METHOD_NOT_FOUND, format!("{} is not available here", kind.method().as_str()))
 }
 
 fn has_room(inner: &Inner) -> bool {

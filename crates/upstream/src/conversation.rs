@@ -104,9 +104,7 @@ impl<'a> Conversation<'a> {
         let Some(kind) = AskKind::from_method(method) else {
             return Step::Send(wire::unknown_request(&id, method));
         };
-        if let Err(error) = wire::may_ask(self.ctx, kind, params.as_ref()) {
-            return Step::Send(frame::encode_response(Some(&id), &Outcome::Error(error)));
-        }
+        // Whether the caller offered this is judged by the gateway, which can tell it what it lacked.
         if self.open.len() >= MAX_ASKS {
             return Step::Send(frame::encode_response(Some(&id), &wire::nobody(kind)));
         }

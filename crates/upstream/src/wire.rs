@@ -217,27 +217,6 @@ fn input_required(result: RawJson) -> Event {
     Event::InputRequired(InputRequired { state, asks, raw: result })
 }
 
-/// Whether the caller declared that it can be asked this; if not, the error that the server gets (check 111).
-pub(crate) fn may_ask(ctx: &Ctx, kind: AskKind, params: Option<&RawJson>) -> Result<(), RpcError> {
-    let flags = ctx.capabilities.flags();
-    let declared = match kind {
-        AskKind::Elicit => {
-            let mode = params.and_then(|params| params.get("mode")?.string_value());
-            match mode.as_deref() {
-                None | Some("form") if flags.elicitation_form => return Ok(()),
-                Some("url") if flags.elicitation_url => return Ok(()),
-                _ if flags.elicitation_form || flags.elicitation_url => {
-                    return Err(RpcError::new(Code::INVALID_PARAMS, "this mode was not declared"));
-                }
-                _ => false,
-            }
-        }
-        AskKind::Sample => flags.sampling,
-        AskKind::Roots => flags.roots,
-    };
-    if declared { Ok(()) } else { Err(not_found(&kind.method())) }
-}
-
 fn not_found(method: &Method) -> RpcError {
     RpcError::new(Code::METHOD_NOT_FOUND, format!("{} is not available here", method.as_str()))
 }
