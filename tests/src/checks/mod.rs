@@ -5,4 +5,6 @@ mod discover;
 mod envelope;
 mod legacy_side;
 mod operations;
+mod scripts;
+mod streams;
 mod upstream;
