@@ -467,7 +467,9 @@ fn relay(inner: &mut Inner, input: &InputRequired) -> Last {
     let state =
         RequestState::Relay { upstream: input.state.as_ref().map(ToString::to_string), digest, round };
     let sealed = inner.gateway.seal_request_state(&inner.principal, inner.server.name(), &state);
-    let result = input.raw.with(&[], &[("requestState", &RawJson::string(&sealed))]);
+    // Cache hints belong to answers, not to questions (check 84).
+    let state = RawJson::string(&sealed);
+    let result = input.raw.with(&["ttlMs", "cacheScope"], &[("requestState", &state)]);
     inner.end_with(End::InputRequired, Outcome::Result(result))
 }
 

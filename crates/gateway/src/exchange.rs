@@ -436,9 +436,10 @@ impl Inner {
         if matches!(self.stage, Stage::Done) {
             return;
         }
-        self.stage = Stage::Done;
         self.leg = None;
+        // Before the stage goes: it may hold questions that are still with the client.
         bridge::withdraw_asks(self);
+        self.stage = Stage::Done;
         if let Client::Legacy { session, cancel } = &self.client {
             session.finish(&self.id, cancel);
         }
