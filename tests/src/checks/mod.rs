@@ -1,10 +1,13 @@
 //! The numbered statements about the protocol, a test for at most three of them, named `check_NNN_…` after their numbers.
 //! Each asserts what the statement says, seen from outside the binary.
 
+mod caching;
 mod discover;
 mod envelope;
 mod legacy_side;
+mod lists;
 mod operations;
+mod questions;
 mod scripts;
 mod streams;
 mod upstream;

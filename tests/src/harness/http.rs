@@ -158,6 +158,11 @@ impl Connection {
 
     /// The next event of a stream whose head was read; `None` at its proper end. Comments are skipped.
     pub(crate) async fn event(&mut self) -> Option<Value> {
+        // Comments come again and again, so a deadline for each read would be none.
+        soon("an event", self.next_event()).await
+    }
+
+    async fn next_event(&mut self) -> Option<Value> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
