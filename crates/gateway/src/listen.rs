@@ -24,6 +24,9 @@ const CONFIRM: Duration = Duration::from_secs(5);
 /// How many URIs one stream may watch.
 const MAX_URIS: usize = 1024;
 
+/// What a watch that stands again may have missed (mcp.md 4.5: a change is told after a reconnect).
+const MISSED: [Notice; 3] = [Notice::ToolsChanged, Notice::PromptsChanged, Notice::ResourcesChanged];
+
 /// A stream of changes.
 pub type Updates = BoxStream<'static, Out>;
 
@@ -223,6 +226,13 @@ impl Listening {
             };
             // Whoever hears of a change and lists again must not be given the old list.
             self.server.catalogue.invalidate(&self.isolation, &notice);
+            if matches!(notice, Notice::Watching(_)) {
+                let missed = MISSED.iter().filter(|notice| self.wanted.wants(notice));
+                self.outbox.extend(missed.filter_map(|notice| notification(notice, Some(&self.meta))));
+                if let Some(message) = self.outbox.pop_front() {
+                    return Some((Out::Message(message), self));
+                }
+            }
             if self.wanted.wants(&notice)
                 && let Some(message) = notification(&notice, Some(&self.meta))
             {

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a list is good when its server says nothing (decision D10).
+/// How long a list is good when its server has no way to say (decision D10).
 const LEGACY_TTL: Duration = Duration::from_secs(60);
 /// How long a list is good at most, whatever its server says.
 const MAX_TTL: Duration = Duration::from_secs(60 * 60);
@@ -178,7 +178,9 @@ impl List {
 
     /// Whether it has not aged out.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.fetched().elapsed() < self.ttl.unwrap_or(LEGACY_TTL)
+        // A modern server that names no lifetime gives none (check 125).
+        let unnamed = if self.era == Some(Era::Modern) { Duration::ZERO } else { LEGACY_TTL };
+        self.fetched().elapsed() < self.ttl.unwrap_or(unnamed)
     }
 
     /// One item by its name.
