@@ -186,22 +186,29 @@ async fn check_120_a_new_child_is_watched_again_and_its_lists_are_fetched_anew()
     until_tool(&gate, "tool1").await;
 }
 
-#[tokio::test]
-async fn check_120_a_stream_that_broke_is_opened_again_and_lists_are_fetched_anew() {
-    let (writers, listens) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-    let (kept, counted) = (writers.clone(), listens.clone());
+/// A modern server that counts the streams that were opened to it; its list names the count. The second is what holds
+/// the streams open.
+async fn counting_streams() -> (Scripted, Arc<Mutex<Vec<mpsc::Sender<String>>>>) {
+    let (writers, listens) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
+    let kept = writers.clone();
     let server = Scripted::start(move |request: &Seen| match request.method() {
         "server/discover" => changing(request),
         "subscriptions/listen" => {
-            counted.fetch_add(1, Ordering::SeqCst);
+            listens.fetch_add(1, Ordering::SeqCst);
             let (writer, reader) = mpsc::channel(4);
             writer.try_send(acknowledge(request)).expect("there is room");
             kept.lock().unwrap().push(writer);
             Answer::Stream(reader)
         }
-        _ => modern_answers(request, &tool(counted.load(Ordering::SeqCst))),
+        _ => modern_answers(request, &tool(listens.load(Ordering::SeqCst))),
     })
     .await;
+    (server, writers)
+}
+
+#[tokio::test]
+async fn check_120_a_stream_that_broke_is_opened_again_and_lists_are_fetched_anew() {
+    let (server, writers) = counting_streams().await;
     let gate = Gate::before(server.config("modern")).await;
     gate.ask(UP, "tools/list", json!({})).await.result();
     server.until("subscriptions/listen", 1).await;
@@ -224,15 +231,26 @@ fn acknowledge(request: &Seen) -> String {
 }
 
 #[tokio::test]
-async fn check_120_listeners_hear_of_a_change_after_a_reconnect() {
+async fn check_120_listeners_hear_that_they_may_have_missed_something() {
+    let wanted = json!({"toolsListChanged": true});
+    let (server, writers) = counting_streams().await;
+    let gate = Gate::before(server.config("modern")).await;
+    let (honoured, mut stream) = opened(&gate, &listen(UP, json!(1), wanted.clone())).await;
+    assert_eq!(honoured, wanted);
+    writers.lock().unwrap().clear();
+    let change = stream.event().await.expect("a change");
+    assert_eq!(
+        (&change["method"], subscription(&change)),
+        (&json!("notifications/tools/list_changed"), &json!(1))
+    );
+    // A child that is gone ends the stream: whoever listens anew lists anew.
     let server = mortal().await;
     let gate = Gate::before(server.config("legacy")).await;
-    let (honoured, mut stream) =
-        opened(&gate, &listen(UP, json!(1), json!({"toolsListChanged": true}))).await;
-    assert_eq!(honoured, json!({"toolsListChanged": true}));
-    gate.call(UP, "tool0", json!({})).await.refusal();
-    let change = stream.event().await.expect("a change: what happened meanwhile is unknown");
-    assert_eq!(change["method"], "notifications/tools/list_changed");
+    let (honoured, mut stream) = opened(&gate, &listen(UP, json!(1), wanted.clone())).await;
+    assert_eq!(honoured, wanted);
+    assert_eq!(gate.call(UP, "tool0", json!({})).await.refusal(), (200, -31004));
+    let last = stream.event().await.expect("a change or the end");
+    assert!(last["method"] == "notifications/tools/list_changed" || last["id"] == 1, "{last}");
 }
 
 #[tokio::test]
@@ -324,14 +342,16 @@ async fn check_121_subscribed_sessions_are_told_and_others_are_not() {
 
 /// Changes the list of tools until this stream says so.
 async fn toggled(session: &crate::harness::Session, stream: &mut Connection) {
-    loop {
-        session.call("change_list", json!({"list": "tools"})).await.said();
-        let heard = tokio::time::timeout(std::time::Duration::from_millis(200), stream.event()).await;
-        if let Ok(event) = heard {
-            assert_eq!(event.expect("an event")["method"], "notifications/tools/list_changed");
-            return;
+    let changes = async {
+        loop {
+            session.call("change_list", json!({"list": "tools"})).await.said();
         }
-    }
+    };
+    let event = tokio::select! {
+        event = stream.event() => event.expect("an event"),
+        () = changes => unreachable!("it goes on and on"),
+    };
+    assert_eq!(event["method"], "notifications/tools/list_changed");
 }
 
 /// The next message of this method; says in `seen` whether an update came before it.

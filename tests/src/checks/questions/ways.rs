@@ -260,8 +260,9 @@ async fn check_064_a_cancelled_call_that_waits_for_an_answer_ends_at_the_server(
         assert_eq!(session.post(cancel).await.status, 202);
         let rest = stream.events().await;
         assert!(rest.iter().all(|message| message["method"].is_string()), "{place:?}: {rest:?}");
-        // The question is gone with its call.
-        assert_eq!(session.answer(&question, accept("name", "late")).await.status, 400, "{place:?}");
+        // The question is gone with its call: an answer to it is late, which is no fault.
+        let late = session.answer(&question, accept("name", "late")).await;
+        assert_eq!((late.status, late.body.len()), (202, 0), "{place:?}");
         // A server that asked in the middle counts it, one that ended the leg has nothing left to cancel. Over HTTP the
         // closed stream may be noticed first: then nobody answers there, and the call ends by itself.
         let counted = async {
