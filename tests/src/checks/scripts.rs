@@ -1,6 +1,8 @@
 //! Scripts that several checks play: servers of either era and transport that are correct in everything but what a test
 //! wants to try. They know nothing of the gate.
 
+#![expect(clippy::needless_pass_by_value, reason = "JSON is made where it is passed")]
+
 use crate::harness::{Answer, Does, MODERN, Seen};
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! Streams, cancellation, progress, logs and deadlines (checks 61–78), towards clients and servers of both eras.
 
+#![expect(clippy::needless_pass_by_value, reason = "JSON is made where it is passed")]
+
 use super::scripts::{self, child, event, progress, remote, response, text, tools};
 use crate::harness::{
     Answer, Connection, Does, Gate, PATIENCE, Place, Places, Post, Scripted, ScriptedStdio, Seen, Session,

@@ -21,7 +21,6 @@ impl Place {
     pub(crate) const OUTSIDE: [Self; 4] =
         [Self::StdioLegacy, Self::StdioModern, Self::HttpLegacy, Self::HttpModern];
     pub(crate) const LEGACY: [Self; 2] = [Self::StdioLegacy, Self::HttpLegacy];
-    pub(crate) const MODERN: [Self; 2] = [Self::StdioModern, Self::HttpModern];
 
     fn name(self) -> &'static str {
         match self {

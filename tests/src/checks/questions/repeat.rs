@@ -45,7 +45,7 @@ async fn asking_once(ask: Option<Value>, state: Value) -> Scripted {
 fn bare(request: &Seen) -> Value {
     let mut params = request.body["params"].clone();
     let members = params.as_object_mut().expect("params");
-    ["_meta", "inputResponses", "requestState"].map(|key| members.remove(key));
+    members.retain(|key, _| !["_meta", "inputResponses", "requestState"].contains(&key.as_str()));
     params
 }
 
