@@ -4,6 +4,10 @@
 //! sources, in `conformance` and `interop`.
 
 #![cfg_attr(test, expect(clippy::large_futures, reason = "a test may be as large as it likes: it runs once"))]
+#![cfg_attr(
+    test,
+    expect(clippy::needless_pass_by_value, reason = "a test hands over the JSON that it has just written")
+)]
 
 #[cfg(test)]
 mod checks;

@@ -148,7 +148,7 @@ async fn check_026_a_header_mismatch_is_mended_once() {
         match said {
             Some(said) => assert_eq!(response.said(), said),
             None => {
-                assert_eq!(response.refusal().0, 200, "ours to solve, not the client's: {}", response.text())
+                assert_eq!(response.refusal().0, 200, "ours to solve, not the client's: {}", response.text());
             }
         }
     }

@@ -95,13 +95,12 @@ impl Running {
         let mut lines = lines.clone();
         let found = |lines: &Vec<String>| lines.iter().any(|line| line.contains(text));
         let wait = async { lines.wait_for(found).await.map(|lines| lines.clone()) };
-        let seen = match tokio::time::timeout(super::PATIENCE, wait).await {
-            Ok(Ok(lines)) => lines,
-            Ok(Err(_)) | Err(_) => panic!(
+        let Ok(Ok(seen)) = tokio::time::timeout(super::PATIENCE, wait).await else {
+            panic!(
                 "no line with {text:?}; stdout {:#?}, stderr {:#?}",
                 self.stdout.borrow().as_slice(),
                 self.stderr.borrow().as_slice()
-            ),
+            );
         };
         seen.into_iter().find(|line| line.contains(text)).expect("just found")
     }

@@ -134,7 +134,6 @@ async fn table(ask: Value, answer: Value, rows: &[(Value, bool)]) {
 }
 
 #[tokio::test]
-#[ignore = "the connector refuses the question without telling the bridge"]
 async fn check_081_a_call_that_fails_for_a_refused_question_says_what_lacks() {
     let form = json!({"method": "elicitation/create", "params": {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}});
     let server = asking_legacy(form).await;
@@ -228,48 +227,4 @@ async fn check_111_what_the_configuration_withholds_is_not_declared() {
         assert!(seen["elicitation"].is_object(), "{place:?} {seen}");
         assert!(seen.get("sampling").is_none() && seen.get("roots").is_none(), "{place:?} {seen}");
     }
-}
-
-/// A legacy server that wants a page opened before it runs a call, in the manner of 2025-11-25.
-async fn wanting_a_page() -> ScriptedStdio {
-    let calls = Mutex::new(0);
-    ScriptedStdio::start(child("legacy", move |message| match message["method"].as_str() {
-        Some("tools/call") => {
-            let mut calls = calls.lock().unwrap();
-            *calls += 1;
-            if *calls > 1 {
-                return vec![Does::result(message, text("opened"))];
-            }
-            let page = json!({"mode": "url", "elicitationId": "e1", "url": "https://example.com/x", "message": "Open"});
-            let error = json!({"code": -32042, "message": "a page is needed", "data": {"elicitations": [page]}});
-            vec![Does::Says(json!({"jsonrpc": "2.0", "id": message["id"], "error": error}))]
-        }
-        _ => Vec::new(),
-    }))
-    .await
-}
-
-#[tokio::test]
-#[ignore = "-32042 is not translated yet"]
-async fn check_105_a_page_that_a_legacy_server_wants_is_asked_for_and_the_call_sent_again() {
-    let server = wanting_a_page().await;
-    let gate = Gate::before(server.config("legacy")).await;
-    let call = asking(UP, "tool").capable(json!({"elicitation": {"url": {}}}));
-    let result = asked(&gate.send(&call).await);
-    let question = &result["inputRequests"][&keys(&result)[0]];
-    assert_eq!(question["params"]["url"], "https://example.com/x");
-    assert!(question["params"].get("elicitationId").is_none(), "{question}");
-    let answer = gate.send(&retry_all(&call, &result, &json!({"action": "accept"}))).await;
-    assert_eq!(answer.said(), "opened");
-}
-
-#[tokio::test]
-#[ignore = "-32042 is not translated yet"]
-async fn check_106_a_client_that_opens_no_pages_hears_what_it_lacks() {
-    let server = wanting_a_page().await;
-    let gate = Gate::before(server.config("legacy")).await;
-    let response = gate.send(&asking(UP, "tool")).await;
-    assert_eq!(response.refusal(), (400, -32021));
-    let required = &response.message()["error"]["data"]["requiredCapabilities"];
-    assert!(required["elicitation"]["url"].is_object(), "{required}");
 }
