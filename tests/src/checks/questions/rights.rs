@@ -1,7 +1,7 @@
 //! Who may be asked what (checks 81–83, 105, 106, 111): a server learns what the client declared on this very request,
 //! and nothing else ever reaches the client.
 
-use super::{UP, accept, asked, asking, keys, retry_all};
+use super::{UP, accept, asked, keys, retry_all};
 use crate::{
     checks::scripts::{child, remote, text},
     harness::{Answer, Does, Gate, Place, Places, Post, Scripted, ScriptedStdio, Seen},
