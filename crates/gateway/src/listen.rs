@@ -88,6 +88,10 @@ impl Wanted {
         }
     }
 
+    fn is_nothing(&self) -> bool {
+        !self.tools && !self.prompts && !self.resources && self.uris.is_empty()
+    }
+
     fn wants(&self, notice: &Notice) -> bool {
         match notice {
             Notice::Watching(_) => false,
@@ -161,11 +165,15 @@ impl Gateway {
             }
         }
         wanted.uris.retain(|uri| self.policy.sees(principal, server.name(), Kind::Resource, uri));
-        let mut watch = server.watch(isolation.clone(), WatchFilter { resources: wanted.uris.clone() });
-        if let Ok(Some(Notice::Watching(uris))) = tokio::time::timeout(CONFIRM, watch.next()).await {
-            wanted.uris.retain(|uri| uris.contains(uri));
-        } else {
-            wanted.uris.clear();
+        // A stream on which nothing can come stands at once, without the server.
+        let mut watch: Watch = stream::pending().boxed();
+        if !wanted.is_nothing() {
+            watch = server.watch(isolation.clone(), WatchFilter { resources: wanted.uris.clone() });
+            if let Ok(Some(Notice::Watching(uris))) = tokio::time::timeout(CONFIRM, watch.next()).await {
+                wanted.uris.retain(|uri| uris.contains(uri));
+            } else {
+                wanted.uris.clear();
+            }
         }
         let meta = RawJson::EMPTY_OBJECT.with(&[], &[(SUBSCRIPTION_ID, id.raw())]);
         let honoured =
