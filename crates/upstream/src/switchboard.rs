@@ -30,6 +30,8 @@ pub(crate) trait Peer: Send + Sync + 'static {
     fn board(&self) -> &Switchboard;
     /// Sends a message that nobody waits for.
     fn aside(&self, message: Vec<u8>);
+    /// Runs something that nobody waits for, owned by the program and bounded in time.
+    fn own(&self, work: impl Future<Output = ()> + Send + 'static);
     /// A request of the connector's own: sends it, and waits for its answer.
     fn exchange(&self, id: u64, message: Vec<u8>) -> impl Future<Output = Result<Outcome, Failure>> + Send;
 }

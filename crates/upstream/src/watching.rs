@@ -15,6 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const QUEUE: usize = 64;
 /// Attempts that came to nothing, one after another, before a watch ends.
 const MAX_FAILURES: u32 = 8;
+/// How long others who subscribe wait for a server to confirm the end of a subscription.
+const GIVE_BACK: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// A watch that is fed by one task, which begins with the first look at the stream and ends with the stream.
@@ -162,18 +164,24 @@ impl<P: Peer> Drop for Subscriptions<P> {
         if self.taken.is_empty() {
             return;
         }
-        // The lock is only held across a subscription in progress; then the session keeps a subscription too many,
-        // whose notices nobody is told.
-        let Ok(mut subscribed) = self.peer.board().subscribed.try_lock() else { return };
-        for (uri, id) in self.taken.drain(..) {
-            let count = subscribed.get(&uri).copied().unwrap_or(0);
-            if count > 1 {
-                subscribed.insert(uri, count - 1);
-                continue;
-            }
-            subscribed.remove(&uri);
-            self.peer.aside(wire::own_request(&Id::number(id), &Method::ResourcesUnsubscribe, "uri", &uri));
+        self.peer.own(give_back(Arc::clone(&self.peer), std::mem::take(&mut self.taken)));
+    }
+}
+
+/// Ends subscriptions that nobody has any more. The lock is held until the server has answered, so that whoever
+/// subscribes next comes after it and is not undone.
+async fn give_back<P: Peer>(peer: Arc<P>, taken: Vec<(Text, u64)>) {
+    let mut subscribed = peer.board().subscribed.lock().await;
+    for (uri, id) in taken {
+        let count = subscribed.get(&uri).copied().unwrap_or(0);
+        if count > 1 {
+            subscribed.insert(uri, count - 1);
+            continue;
         }
+        let message = wire::own_request(&Id::number(id), &Method::ResourcesUnsubscribe, "uri", &uri);
+        subscribed.remove(&uri);
+        // A server that does not answer keeps a subscription whose notices nobody is told.
+        let _ = tokio::time::timeout(GIVE_BACK, peer.exchange(id, message)).await;
     }
 }
 

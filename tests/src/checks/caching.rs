@@ -55,7 +55,6 @@ async fn check_114_115_116_streams_begin_with_their_acknowledgement_and_carry_on
 }
 
 #[tokio::test]
-#[ignore = "over HTTP, an unsubscription may overtake the next subscription"]
 async fn check_114_115_116_the_same_before_a_legacy_server_over_http() {
     acknowledged(&[Place::HttpLegacy]).await;
 }
@@ -342,7 +341,6 @@ async fn check_121_subscribed_sessions_are_told_and_others_are_not() {
 }
 
 #[tokio::test]
-#[ignore = "over HTTP, an unsubscription may overtake the next subscription"]
 async fn check_121_the_same_before_a_legacy_server_over_http() {
     told(&[Place::HttpLegacy]).await;
 }

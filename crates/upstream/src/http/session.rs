@@ -202,6 +202,13 @@ impl Peer for Session {
         &self.board
     }
 
+    fn own(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let bounded = async move {
+            let _ = tokio::time::timeout(ASIDE, work).await;
+        };
+        self.runtime.tracker.spawn_on(bounded, &self.handle);
+    }
+
     fn aside(&self, message: Vec<u8>) {
         let (pool, request) = (Arc::clone(&self.pool), self.pool.target.post(self.headers.clone(), message));
         self.own(async move {
@@ -246,14 +253,6 @@ impl Session {
         let status = response.status;
         response.body.finish();
         if status.is_success() { Ok(()) } else { Err(events::status_failure(status)) }
-    }
-
-    /// Runs something that nobody waits for, owned by the program and bounded in time.
-    pub(crate) fn own(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let bounded = async move {
-            let _ = tokio::time::timeout(ASIDE, work).await;
-        };
-        self.runtime.tracker.spawn_on(bounded, &self.handle);
     }
 
     /// Makes the session as talkative as this call wants it (spec digest 4.5, logging).

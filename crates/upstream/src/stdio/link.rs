@@ -33,6 +33,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const QUEUE: usize = 256;
 /// How long a child that is being ended may take to read what was said to it before.
 const LAST_LINES: Duration = Duration::from_millis(500);
+/// How long something that nobody waits for may take.
+const ASIDE: Duration = Duration::from_secs(10);
 /// Each step of the end of a child (check 199).
 const GRACE: Duration = Duration::from_secs(2);
 const READ: usize = 16 << 10;
@@ -46,6 +48,8 @@ pub(crate) struct Link {
     obituary: OnceLock<String>,
     level: AtomicU8,
     levelling: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    handle: tokio::runtime::Handle,
     /// Nobody wants the child any more.
     stop: CancellationToken,
     /// The child has ended.
@@ -76,6 +80,8 @@ impl Link {
             obituary: OnceLock::new(),
             level: AtomicU8::new(u8::MAX),
             levelling: tokio::sync::Mutex::new(()),
+            tasks: start.tracker.clone(),
+            handle: tokio::runtime::Handle::current(),
             stop: start.shutdown.child_token(),
             ended: CancellationToken::new(),
         });
@@ -163,6 +169,13 @@ impl Held for Link {
 impl Peer for Link {
     fn board(&self) -> &Switchboard {
         &self.board
+    }
+
+    fn own(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let bounded = async move {
+            let _ = tokio::time::timeout(ASIDE, work).await;
+        };
+        self.tasks.spawn_on(bounded, &self.handle);
     }
 
     fn aside(&self, message: Vec<u8>) {
