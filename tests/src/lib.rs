@@ -1,7 +1,7 @@
 //! Whole-program tests: the real binary over its real transports, a module for each subject. Reading order: `harness`
 //! (processes, clients, scripted servers), `checks` (the numbered statements about the protocol), `malformed` (requests
-//! that no client should send), `tidy` (rules about the source tree). What needs more than Rust lies beside this crate's
-//! sources, in `conformance` and `interop`.
+//! that no client should send), `tidy` (rules about the source tree), `others` (what needs more than Rust, from
+//! the folders `conformance` and `interop`).
 
 #![cfg_attr(test, expect(clippy::large_futures, reason = "a test may be as large as it likes: it runs once"))]
 #![cfg_attr(
@@ -15,5 +15,7 @@ mod checks;
 mod harness;
 #[cfg(test)]
 mod malformed;
+#[cfg(test)]
+mod others;
 #[cfg(test)]
 mod tidy;
