@@ -3,6 +3,10 @@
 //! *is* the request, so its end cancels (spec: streamable-http); a legacy client's disconnect is not a cancel, so an owned
 //! task finishes the call.
 
+mod ending;
+
+pub(crate) use ending::tool_failure;
+
 use crate::{
     Gateway, bridge,
     bridge::{Collect, Gather, OpenAsk},
@@ -14,9 +18,8 @@ use crate::{
 use futures_core::Stream;
 use futures_util::StreamExt;
 use portreeve_mcp::{
-    Code, Ctx, Era, Event, Id, Leg, Method, Outcome, RawJson, Request, RpcError, Version, frame, json,
-    payload,
-    service::{AskKind, Failure, FailureKind, Final, Notification, RawStream},
+    Ctx, Event, Id, Leg, Method, Outcome, RawJson, Request, Version, frame,
+    service::{AskKind, FailureKind, Final, Notification, RawStream},
 };
 use portreeve_model::Principal;
 use portreeve_policy::Target;
@@ -28,9 +31,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::time::Sleep;
-
-/// The largest result that is looked into for `isError`; larger ones are not errors in practice.
-const PEEK: usize = 64 << 10;
 
 /// What goes to the client.
 pub enum Out {
@@ -353,100 +353,6 @@ impl Inner {
         }
     }
 
-    fn on_final(&mut self, end: Final) -> Last {
-        match end {
-            Final::Whole(Outcome::Result(result)) => {
-                let result = payload::result_for_client(
-                    &self.request.method,
-                    &result,
-                    self.ctx.version,
-                    self.server_version.era(),
-                );
-                self.record.bytes_out = result.as_bytes().len();
-                let failed = self.request.method == Method::ToolsCall && is_error(&result);
-                self.end_with(if failed { End::ToolError } else { End::Ok }, Outcome::Result(result))
-            }
-            Final::Whole(Outcome::Error(error)) => {
-                if let Some(last) = self.lacking(&error) {
-                    return last;
-                }
-                let error = payload::error_for_client(
-                    &error,
-                    &self.request.method,
-                    &self.request.params,
-                    self.ctx.version,
-                    self.server_version.era(),
-                );
-                self.end_with(End::Error(error.code.0), Outcome::Error(error))
-            }
-            Final::Large(stream) => {
-                let modern = self.ctx.version.era() == Era::Modern;
-                let upgraded = modern && self.server_version.era() == Era::Legacy;
-                let splice: &[u8] = match self.request.method {
-                    Method::ResourcesRead if upgraded => {
-                        b"\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\","
-                    }
-                    _ if upgraded => b"\"resultType\":\"complete\",",
-                    _ => b"",
-                };
-                self.end(End::Ok);
-                Last::Large { stream, splice }
-            }
-            Final::Failed(failure) => self.end_failed(&failure),
-        }
-    }
-
-    /// An error that comes from what the caller did not offer, in the words of the caller's era.
-    fn lacking(&mut self, error: &RpcError) -> Option<Last> {
-        let legacy = matches!(self.client, Client::Legacy { .. });
-        if legacy && error.code == Code::MISSING_CAPABILITY && self.server_version.era() == Era::Modern {
-            return Some(bridge::lacks(self, &error.message));
-        }
-        let withheld = self.withheld.filter(|_| !legacy)?;
-        Some(self.end_error(bridge::missing_capability(&error.message, withheld)))
-    }
-
-    pub(crate) fn end_failed(&mut self, failure: &Failure) -> Last {
-        let error = error::of_failure(failure);
-        tracing::warn!(request = %self.record.request, server = %self.server.name(), kind = ?failure.kind, "{}", failure.detail);
-        self.end_with(End::Failed(error.code.0), Outcome::Error(error))
-    }
-
-    pub(crate) fn end_error(&mut self, error: RpcError) -> Last {
-        self.end_with(End::Error(error.code.0), Outcome::Error(error))
-    }
-
-    /// Ends the call with this answer, also for whoever retried the same round.
-    pub(crate) fn end_with(&mut self, end: End, outcome: Outcome) -> Last {
-        if let Some(call) = self.parked_as.take() {
-            self.gateway.parking.settle(call, &outcome);
-        }
-        self.end(end);
-        Last::Outcome(outcome)
-    }
-
-    fn end_cancelled(&mut self) {
-        if let Some(call) = self.parked_as.take() {
-            self.gateway.parking.forget(call);
-        }
-        self.end(End::Cancelled);
-    }
-
-    fn end(&mut self, end: End) {
-        if matches!(self.stage, Stage::Done) {
-            return;
-        }
-        self.leg = None;
-        // Before the stage goes: it may hold questions that are still with the client.
-        bridge::withdraw_asks(self);
-        self.stage = Stage::Done;
-        if let Client::Legacy { session, cancel } = &self.client {
-            session.finish(&self.id, cancel);
-        }
-        self.record.end = end;
-        self.gateway.recorder.record(&self.record);
-    }
-
     /// Says in the record that the caller was asked; the call itself goes on in its next request.
     pub(crate) fn record_round(&mut self) {
         self.record.end = End::InputRequired;
@@ -501,20 +407,4 @@ impl Inner {
             AskKind::Roots => flags.roots,
         }
     }
-}
-
-fn is_error(result: &RawJson) -> bool {
-    result.as_bytes().len() <= PEEK && result.get("isError").is_some_and(|flag| flag.as_bytes() == b"true")
-}
-
-/// A tool result that tells a model what went wrong.
-pub(crate) fn tool_failure(text: &str, version: Version) -> Outcome {
-    let mut out = Vec::from(*b"{\"content\":[{\"type\":\"text\",\"text\":");
-    json::write_string(&mut out, text);
-    out.extend_from_slice(b"}],\"isError\":true");
-    if version.era() == Era::Modern {
-        out.extend_from_slice(b",\"resultType\":\"complete\"");
-    }
-    out.push(b'}');
-    Outcome::Result(RawJson::built(out))
 }

@@ -1,0 +1,278 @@
+//! Where the two eras meet. A legacy server asks in the middle of a call, a modern server ends a leg with questions; a
+//! legacy client answers requests, a modern client repeats its call with answers. Hence four ways (architecture: the bridge):
+//! *direct* and *loop* for legacy clients, *park* and *relay* for modern ones. No other folder knows both eras.
+//! Here: what a server asks in the middle of a call, and who is asked; one file for each of the other ways.
+
+mod need;
+mod park;
+mod relay;
+mod repeat;
+
+pub(crate) use need::{lacks, missing_capability};
+pub(crate) use park::{make_room, park, relief, resume};
+pub(crate) use repeat::{Collect, answers_complete};
+
+use crate::{
+    error,
+    exchange::{Client, Inner, Stage, Step},
+};
+use futures_channel::oneshot;
+use portreeve_mcp::{
+    Code, Id, LogLevel, Method, Outcome, RawJson, RpcError, Text, frame,
+    payload::{self, Answered, AskRewrite},
+    service::{Ask, AskKey, AskKind, FailureKind, InputRequired, Reply},
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Sleep;
+
+/// How long a parked call waits for sibling questions before its client is asked: questions that belong together
+/// come within one turn of the server's loop.
+const SIBLINGS: Duration = Duration::from_millis(25);
+/// The `_meta` key under which a legacy server may name its question, as modern servers name theirs.
+const ASK_NAME: &str = "portreeve/ask";
+/// The longest such name.
+const MAX_NAME: usize = 64;
+
+/// A question that is open.
+pub(crate) struct OpenAsk {
+    /// The server's key, for withdrawals.
+    key: AskKey,
+    kind: AskKind,
+    rewrite: AskRewrite,
+    reply: Reply,
+    place: Place,
+}
+
+enum Place {
+    /// At a legacy client, under this number.
+    Client(u64, oneshot::Receiver<Outcome>),
+    /// In a parked call, under this key.
+    Parked(Text),
+}
+
+/// The window in which sibling questions arrive.
+pub(crate) struct Gather {
+    over: Pin<Box<Sleep>>,
+}
+
+impl Gather {
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.over.as_mut().poll(cx)
+    }
+}
+
+/// What a server hears when nobody answers: elicitation has a word for it, the others have only errors.
+fn refusal(kind: AskKind) -> Outcome {
+    match kind {
+        AskKind::Elicit => Outcome::Result(RawJson::from_static("{\"action\":\"cancel\"}")),
+        AskKind::Sample => {
+            Outcome::Error(RpcError::new(Code::REJECTED, "nobody answered the sampling request"))
+        }
+        AskKind::Roots => Outcome::Error(RpcError::new(Code::INTERNAL, "nobody answered the roots request")),
+    }
+}
+
+/// Whether a log message is wanted by this call: at the asked level; a legacy client that set none leaves it to the server.
+pub(crate) fn wants_log(inner: &Inner, params: &RawJson) -> bool {
+    let level =
+        params.get("level").and_then(|level| level.string_value()).and_then(|level| LogLevel::parse(&level));
+    match (inner.ctx.log_level, &inner.client) {
+        (Some(wanted), _) => level.is_some_and(|level| level >= wanted),
+        (None, Client::Legacy { .. }) => true,
+        (None, Client::Modern) => false,
+    }
+}
+
+/// A legacy server asks in the middle of the call: *direct* or *park*.
+pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
+    let Ask { key, kind, params, reply } = ask;
+    if let (AskKind::Roots, Some(roots)) = (kind, &inner.server.roots) {
+        return reply.answer(Outcome::Result(roots.clone()));
+    }
+    if !inner.can_ask(kind, params.as_ref()) {
+        inner.withheld = Some(kind);
+        return reply.answer(Outcome::Error(need::not_offered(inner, kind)));
+    }
+    if inner.detached {
+        return reply.answer(refusal(kind));
+    }
+    if inner.record.rounds >= inner.gateway.limits.rounds {
+        return reply.answer(refusal(kind));
+    }
+    if let Some(answer) = early_answer(inner, kind, params.as_ref()) {
+        return reply.answer(Outcome::Result(answer));
+    }
+    let Some(rewrite) = rewritten(inner, kind, params.as_ref()) else { return reply.answer(refusal(kind)) };
+    match &inner.client {
+        Client::Legacy { session, .. } => {
+            inner.record.rounds += 1;
+            let number = inner.gateway.next_number();
+            let receiver = session.ask(number);
+            send_question(inner, kind, number, rewrite.params.as_ref());
+            inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Client(number, receiver) });
+        }
+        Client::Modern if inner.request.method.may_ask() && park::has_room(inner) => {
+            let name = question_name(inner, params.as_ref());
+            inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Parked(name) });
+            let over = Box::pin(tokio::time::sleep(SIBLINGS));
+            inner.stage = Stage::Gathering(Gather { over });
+        }
+        Client::Modern => reply.answer(refusal(kind)),
+    }
+}
+
+/// An answer that the client gave with its first request to a question that the server names itself.
+fn early_answer(inner: &Inner, kind: AskKind, params: Option<&RawJson>) -> Option<RawJson> {
+    let answer = inner.early.as_ref()?.get(&given_name(params)?)?;
+    payload::check_answer(kind, &answer)
+        .is_ok()
+        .then(|| payload::answer_for_legacy(kind, &answer, inner.server_version))
+}
+
+/// The server's own name for its question.
+fn given_name(params: Option<&RawJson>) -> Option<Text> {
+    let name = params?.get("_meta")?.get(ASK_NAME)?.string_value()?;
+    (1..=MAX_NAME).contains(&name.len()).then_some(name)
+}
+
+/// The key under which a modern client sees a legacy server's question: the server's own name for it, if it gives a
+/// usable one in the question's `_meta`, else one of ours.
+fn question_name(inner: &Inner, params: Option<&RawJson>) -> Text {
+    let taken = |name: &Text| {
+        inner.asks.iter().any(|ask| matches!(&ask.place, Place::Parked(known) if known == name))
+    };
+    match given_name(params) {
+        Some(name) if !taken(&name) => name,
+        _ => Text::from(format!("r{}.{}", inner.record.rounds + 1, inner.asks.len())),
+    }
+}
+
+/// The question in the terms of the client's revision, if it can be put so.
+fn rewritten(inner: &Inner, kind: AskKind, params: Option<&RawJson>) -> Option<AskRewrite> {
+    match payload::ask_for_client(kind, params, inner.ctx.version) {
+        Ok(rewrite) => Some(rewrite),
+        Err(reason) => {
+            tracing::warn!(request = %inner.record.request, server = %inner.server.name(), "a question was declined: {reason}");
+            None
+        }
+    }
+}
+
+/// Takes the answers of a legacy client to a legacy server's questions, as they come in.
+pub(crate) fn poll_asks(inner: &mut Inner, cx: &mut Context<'_>) {
+    let mut at = 0;
+    while at < inner.asks.len() {
+        let ready = match &mut inner.asks[at].place {
+            Place::Client(_, receiver) => Pin::new(receiver).poll(cx),
+            Place::Parked(_) => Poll::Pending,
+        };
+        let Poll::Ready(outcome) = ready else {
+            at += 1;
+            continue;
+        };
+        let ask = inner.asks.remove(at);
+        let outcome = outcome.unwrap_or_else(|_| refusal(ask.kind));
+        match in_server_terms(inner, ask.kind, &ask.rewrite, outcome) {
+            Ok(outcome) => ask.reply.answer(outcome),
+            Err(question) => {
+                let Client::Legacy { session, .. } = &inner.client else { continue };
+                let number = inner.gateway.next_number();
+                let place = Place::Client(number, session.ask(number));
+                send_question(inner, ask.kind, number, Some(&question));
+                inner.asks.push(OpenAsk { place, ..ask });
+            }
+        }
+    }
+}
+
+/// An answer in the terms in which the server asked, or the question to be put once more.
+fn in_server_terms(
+    inner: &Inner,
+    kind: AskKind,
+    rewrite: &AskRewrite,
+    outcome: Outcome,
+) -> Result<Outcome, RawJson> {
+    let Outcome::Result(answer) = outcome else { return Ok(outcome) };
+    match payload::answer_for_server(kind, rewrite, &answer, inner.server_version) {
+        Answered::Done(answer) => Ok(Outcome::Result(answer)),
+        Answered::Again(question) => Err(question),
+    }
+}
+
+/// Sends a question to a legacy client on the call's own stream.
+fn send_question(inner: &mut Inner, kind: AskKind, number: u64, params: Option<&RawJson>) {
+    let id = Id::text(&inner.gateway.seal_ask(&inner.principal, inner.server.name(), number));
+    inner.outbox.push_back(frame::encode_request(&id, kind.method().as_str(), params));
+    inner.ask_deadline = Some(Box::pin(tokio::time::sleep(inner.gateway.park_ttl)));
+}
+
+/// The server no longer wants that answer.
+pub(crate) fn on_withdrawn(inner: &mut Inner, key: AskKey) {
+    let Some(at) = inner.asks.iter().position(|ask| ask.key == key) else { return };
+    let ask = inner.asks.remove(at);
+    if let Place::Client(number, _) = ask.place {
+        tell_withdrawn(inner, number);
+    }
+    if inner.asks.is_empty() && matches!(inner.stage, Stage::Gathering(_)) {
+        inner.stage = Stage::Leg;
+    }
+}
+
+/// Tells a legacy client that an answer is no longer wanted, if it has not come yet.
+fn tell_withdrawn(inner: &mut Inner, number: u64) {
+    let Client::Legacy { session, .. } = &inner.client else { return };
+    if !session.withdraw(number) {
+        return;
+    }
+    let id = Id::text(&inner.gateway.seal_ask(&inner.principal, inner.server.name(), number));
+    let params = RawJson::EMPTY_OBJECT.with(&[], &[("requestId", id.raw())]);
+    inner.outbox.push_back(frame::encode_notification(Method::Cancelled.as_str(), Some(&params)));
+}
+
+/// Answers everything that is open with a refusal.
+pub(crate) fn give_up_asks(inner: &mut Inner) {
+    for ask in std::mem::take(&mut inner.asks) {
+        if let (Place::Client(number, _), Client::Legacy { session, .. }) = (&ask.place, &inner.client) {
+            session.withdraw(*number);
+        }
+        ask.reply.answer(refusal(ask.kind));
+    }
+    if let (Stage::Collecting(collect), Client::Legacy { session, .. }) = (&inner.stage, &inner.client) {
+        for number in collect.open() {
+            session.withdraw(number);
+        }
+    }
+}
+
+/// The call ends: nothing stays open.
+pub(crate) fn withdraw_asks(inner: &mut Inner) {
+    give_up_asks(inner);
+    inner.ask_deadline = None;
+}
+
+/// A modern server ended the leg with questions: *relay* or *loop*.
+pub(crate) fn on_input_required(inner: &mut Inner, input: InputRequired) -> Option<Step> {
+    if !inner.request.method.may_ask() {
+        let failure =
+            portreeve_mcp::service::Failure::new(FailureKind::Protocol, "input_required where it may not be");
+        return Some(Step::Last(inner.end_failed(&failure)));
+    }
+    if inner.record.rounds >= inner.gateway.limits.rounds {
+        return Some(Step::Last(inner.end_error(RpcError::new(
+            error::TOO_MANY_ROUNDS,
+            "the server asked too many times in one call; it was ended",
+        ))));
+    }
+    if let Some(ask) = input.asks.iter().find(|ask| !inner.can_ask(ask.kind, ask.params.as_ref())) {
+        return Some(Step::Last(need::cannot_ask(inner, ask)));
+    }
+    match inner.client {
+        Client::Modern => Some(Step::Last(relay::relay(inner, &input))),
+        Client::Legacy { .. } => repeat::start_loop(inner, input),
+    }
+}

@@ -1,0 +1,167 @@
+//! *Loop*: a modern server has ended a leg with questions for a legacy client. They go out one by one on the call's own
+//! stream; when all answers are there the request goes out again with them (mcp.md 4.4.2).
+
+use super::{in_server_terms, refusal, rewritten, send_question};
+use crate::{
+    exchange::{Client, Inner, Last, Stage, Step, tool_failure},
+    record::End,
+};
+use futures_channel::oneshot;
+use portreeve_mcp::{
+    Code, Method, Outcome, Params, RawJson, Request, RpcError, Text, json,
+    payload::AskRewrite,
+    service::{AskKind, InputRequest, InputRequired},
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// The first pause before a request is repeated that nobody was asked for; it doubles with each round.
+const PACE: Duration = Duration::from_millis(100);
+/// The longest such pause.
+const MAX_PACE: Duration = Duration::from_secs(5);
+
+/// Answers of a legacy client to a modern server's questions, as they come in.
+pub(crate) struct Collect {
+    state: Option<Text>,
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    key: Text,
+    kind: AskKind,
+    rewrite: AskRewrite,
+    got: Got,
+}
+
+enum Got {
+    Not(u64, oneshot::Receiver<Outcome>),
+    Yes(Outcome),
+}
+
+impl Collect {
+    /// The questions that are still with the client.
+    pub(super) fn open(&self) -> impl Iterator<Item = u64> {
+        self.answers.iter().filter_map(|answer| match answer.got {
+            Got::Not(number, _) => Some(number),
+            Got::Yes(_) => None,
+        })
+    }
+
+    /// Ready when every answer is there.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for answer in &mut self.answers {
+            if let Got::Not(_, receiver) = &mut answer.got
+                && let Poll::Ready(outcome) = Pin::new(receiver).poll(cx)
+            {
+                answer.got = Got::Yes(outcome.unwrap_or_else(|_| refusal(answer.kind)));
+            }
+        }
+        if self.answers.iter().all(|answer| matches!(answer.got, Got::Yes(_))) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Legacy client, modern server: the questions go out one by one, the answers feed the repeated request.
+pub(super) fn start_loop(inner: &mut Inner, input: InputRequired) -> Option<Step> {
+    inner.record.rounds += 1;
+    inner.leg = None;
+    if input.asks.is_empty() {
+        let factor = 1 << inner.record.rounds.min(8);
+        let pause = Box::pin(tokio::time::sleep((PACE * factor).min(MAX_PACE)));
+        inner.stage = Stage::Pacing(pause, again(&inner.request, input.state, None));
+        return None;
+    }
+    let mut answers = Vec::with_capacity(input.asks.len());
+    for InputRequest { key, kind, params } in input.asks {
+        let Some(rewrite) = rewritten(inner, kind, params.as_ref()) else {
+            return Some(Step::Last(client_failed(inner, kind, Some(refusal(kind)))));
+        };
+        let got = match (kind, &inner.server.roots) {
+            (AskKind::Roots, Some(roots)) => Got::Yes(Outcome::Result(roots.clone())),
+            _ => ask_again(inner, kind, rewrite.params.as_ref()),
+        };
+        answers.push(Answer { key, kind, rewrite, got });
+    }
+    inner.stage = Stage::Collecting(Collect { state: input.state, answers });
+    None
+}
+
+/// Puts a question of a loop to the client.
+fn ask_again(inner: &mut Inner, kind: AskKind, params: Option<&RawJson>) -> Got {
+    let number = inner.gateway.next_number();
+    let Client::Legacy { session, .. } = &inner.client else { return Got::Yes(refusal(kind)) };
+    if inner.detached {
+        return Got::Yes(refusal(kind));
+    }
+    let receiver = session.ask(number);
+    send_question(inner, kind, number, params);
+    Got::Not(number, receiver)
+}
+
+/// All answers of a round are there: the request goes out again with them.
+pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
+    let Stage::Collecting(mut collect) = std::mem::replace(&mut inner.stage, Stage::Leg) else { return None };
+    inner.ask_deadline = None;
+    let mut responses = Vec::from(*b"{");
+    let mut open = false;
+    for answer in &mut collect.answers {
+        let Got::Yes(outcome) = &answer.got else { continue };
+        match (in_server_terms(inner, answer.kind, &answer.rewrite, outcome.clone()), answer.kind) {
+            (Ok(Outcome::Result(value)), _) => {
+                json::write_member(&mut responses, &answer.key, value.as_bytes());
+            }
+            (Err(question), kind) => {
+                answer.got = ask_again(inner, kind, Some(&question));
+                open = true;
+            }
+            (Ok(Outcome::Error(_)), AskKind::Elicit) => {
+                json::write_member(&mut responses, &answer.key, b"{\"action\":\"cancel\"}");
+            }
+            // Sampling and roots have no form for "the client failed" (mcp.md 4.9): the call ends here.
+            (Ok(outcome @ Outcome::Error(_)), kind) => {
+                return Some(Step::Last(client_failed(inner, kind, Some(outcome))));
+            }
+        }
+    }
+    if open {
+        inner.stage = Stage::Collecting(collect);
+        return None;
+    }
+    responses.push(b'}');
+    let request = again(&inner.request, collect.state, Some(RawJson::built(responses)));
+    inner.open_again(request)
+}
+
+fn client_failed(inner: &mut Inner, kind: AskKind, outcome: Option<Outcome>) -> Last {
+    let reason = match outcome {
+        Some(Outcome::Error(error)) => error.message.to_string(),
+        _ => "no answer".to_owned(),
+    };
+    let text = format!("the client did not answer `{}`: {reason}", kind.method().as_str());
+    if inner.request.method == Method::ToolsCall {
+        let outcome = tool_failure(&text, inner.ctx.version);
+        return inner.end_with(End::ToolError, outcome);
+    }
+    inner.end_error(RpcError::new(Code::INTERNAL, text))
+}
+
+/// The same request with answers and the exact state (checks 86, 87).
+fn again(request: &Request, state: Option<Text>, answers: Option<RawJson>) -> Request {
+    let mut params: Params = request.params.clone();
+    params.take("inputResponses");
+    params.take("requestState");
+    if let Some(answers) = answers {
+        params.set("inputResponses", answers);
+    }
+    if let Some(state) = state {
+        params.set("requestState", RawJson::string(&state));
+    }
+    Request { method: request.method.clone(), params }
+}
