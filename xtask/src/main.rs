@@ -1,5 +1,5 @@
 //! Development tasks, run as `cargo xtask …`: the gate before a commit, the table of protocol checks,
-//! benchmarks, fuzzing, and the suites of others. It ships with nothing and no crate uses it; what it
+//! benchmarks, fuzzing, long proofs, and the suites of others. It ships with nothing and no crate uses it; what it
 //! starts, it ends.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks on a terminal")]
 
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod accept;
 mod command;
 
 #[cfg(target_os = "linux")]
@@ -32,6 +33,8 @@ enum Task {
     /// Measure the gateway beside nginx and a direct connection
     #[cfg(target_os = "linux")]
     Bench(bench::Arguments),
+    /// Proofs that take long: mutants
+    Accept(accept::Arguments),
     /// Run every fuzz target for a while
     Fuzz(fuzz::Arguments),
     /// The public MCP conformance suite; arguments go to `tests/conformance/run.py`
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Checks => checks::run(),
         #[cfg(target_os = "linux")]
         Task::Bench(arguments) => bench::run(arguments),
+        Task::Accept(arguments) => accept::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Conformance(arguments) => suites::conformance(&arguments),
         Task::Interop(arguments) => suites::interop(&arguments),

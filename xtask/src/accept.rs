@@ -1,0 +1,29 @@
+//! `cargo xtask accept …`: proofs that take too long for every change. They start what they need, print a table and
+//! fail when a bound is missed. What they measure is described in their own files.
+
+mod draw;
+mod mutants;
+#[cfg(test)]
+mod tests;
+
+use crate::command::Outcome;
+
+/// Which proof.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    proof: Proof,
+}
+
+#[derive(clap::Subcommand)]
+enum Proof {
+    /// Change the code in many small ways and see whether its tests notice
+    Mutants(mutants::Arguments),
+}
+
+/// Runs the chosen proof.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    match &arguments.proof {
+        Proof::Mutants(arguments) => mutants::run(arguments),
+    }
+}
