@@ -1,8 +1,5 @@
 """Every check of every run, the table of them, and the verdict."""
 
-import json
-import pathlib
-
 PASSED, FAILED, WARNED = "SUCCESS", "FAILURE", "WARNING"
 
 
@@ -33,6 +30,7 @@ class Report:
         self.excused = []
         self.missing = []
         self.faults = []
+        self.notes = []
 
     def add(self, column, suite, revision, results, expected):
         """Takes the results of one run; what was expected and is not among them is missing."""
@@ -100,6 +98,8 @@ class Report:
             print(f"\nNOTHING TO CHECK, BY THE SUITE'S OWN DECISION ({len(unchecked)})")
         for ((suite, revision, scenario), why), columns in unchecked.items():
             print(f"  {', '.join(columns)} | {suite} {revision} | {scenario}{': ' if why else ''}{why}")
+        for line in self.notes:
+            print(f"NOTE: {line}")
         for line in self.missing:
             print(f"MISSING: {line}")
         for line in self.faults:
@@ -119,10 +119,9 @@ class Report:
     def failed(self):
         return bool(self.missing or self.faults) or any(True for _ in self.each(FAILED))
 
-    def write(self, path):
+    def data(self):
         rows = [
             {"suite": suite, "revision": revision, "scenario": scenario, "columns": by_column}
             for (suite, revision, scenario), by_column in self.rows.items()
         ]
-        whole = {"rows": rows, "missing": self.missing, "faults": self.faults}
-        pathlib.Path(path).write_text(json.dumps(whole, indent=1) + "\n")
+        return {"rows": rows, "missing": self.missing, "faults": self.faults}

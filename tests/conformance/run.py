@@ -13,13 +13,17 @@ It needs Python and npm, nothing else. The suites land in $PORTREEVE_STACK (defa
 """
 
 import argparse
+import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import carried
+import drive
+from callers import CALLERS
 from placements import PLACEMENTS, gateway
 from report import Report
 from suites import REPOSITORY, SUITES, Suite, Unable, install, stack_directory
@@ -41,6 +45,7 @@ def default_portreeve():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--portreeve", help="the program (default: whatever was built last)")
+    parser.add_argument("--side", choices=("server", "client", "both"), default="both")
     parser.add_argument("--placement", choices=(*PLACEMENTS, "all"), default="all")
     parser.add_argument("--suite-version", choices=(*SUITES, "all"), default="all")
     parser.add_argument("--revision", choices=(*REVISIONS, "all"), default="all")
@@ -54,12 +59,12 @@ def parse():
 
 
 class Plan:
-    """What this run has to do."""
+    """What this run has to do on one side."""
 
-    def __init__(self, options, stack):
+    def __init__(self, options, stack, side):
         self.options = options
         self.suites = [Suite(stack, name) for name in SUITES if options.suite_version in (name, "all")]
-        self.scenarios = {suite.name: suite.scenarios("server") for suite in self.suites}
+        self.scenarios = {suite.name: suite.scenarios(side) for suite in self.suites}
 
     def expected(self, suite, revision):
         """The scenarios that have to run at a revision."""
@@ -101,15 +106,64 @@ class Column:
         return self
 
 
-def run_columns(plan):
-    options = plan.options
+def program(options):
+    return str(pathlib.Path(options.portreeve or default_portreeve()).resolve())
+
+
+def as_server(options, stack, pool):
+    """The gateway as the server under test: a column a placement. Gives the report and what could not be run."""
+    plan = Plan(options, stack, "server")
+    known = {name: Suite(stack, name).scenarios("server") for name in SUITES}
+    entries, faults = carried.read(HERE / "not-carried.toml", PLACEMENTS, known)
+    report, problems = Report(entries), []
+    report.faults.extend(faults)
     if options.url:
-        yield Column("url").fill_from(plan, options.url)
-        return
-    portreeve = str(pathlib.Path(options.portreeve or default_portreeve()).resolve())
-    names = [name for name in PLACEMENTS if options.placement in (name, "all")]
-    with ThreadPoolExecutor(max_workers=max(1, options.jobs)) as pool:
-        yield from pool.map(lambda name: Column(name).fill(plan, portreeve), names)
+        columns = [Column("url").fill_from(plan, options.url)]
+    else:
+        portreeve = program(options)
+        names = [name for name in PLACEMENTS if options.placement in (name, "all")]
+        columns = pool.map(lambda name: Column(name).fill(plan, portreeve), names)
+    for column in columns:
+        if options.verbose:
+            print("\n".join(column.said))
+        for suite, revision, results, expected in column.results:
+            report.add(column.name, suite, revision, results, expected)
+        if column.problem:
+            problems.append(column.problem)
+    return report, problems
+
+
+def as_client(options, stack, pool):
+    """The gateway as the client under test: a column a kind of caller in front of it."""
+    plan = Plan(options, stack, "client")
+    cells = [
+        (suite, revision, scenario, caller)
+        for suite in plan.suites
+        for revision in suite.revisions
+        for scenario in drive.SCENARIOS if scenario in plan.expected(suite, revision)
+        for caller in CALLERS
+    ]
+
+    def fill(cell):
+        suite, revision, scenario, caller = cell
+        said = []
+        command = [sys.executable, str(HERE / "drive.py"), "--portreeve", program(options), "--caller", caller]
+        return suite.run_client(shlex.join(command), scenario, revision, said.append), said
+
+    report = Report()
+    for name in {name for scenarios in plan.scenarios.values() for name in scenarios} - set(drive.SCENARIOS):
+        if not drive.left_out(name):
+            report.faults.append(f"drive.py does not know the client scenario {name}")
+    for (suite, revision, scenario, caller), (checks, said) in zip(cells, pool.map(fill, cells)):
+        if options.verbose:
+            print("\n".join(said))
+        report.add(f"{caller} caller", suite.name, revision, {scenario: checks}, [scenario])
+    for begin, why in drive.LEFT_OUT.items():
+        report.notes.append(f"not driven: {begin}…: {why}")
+    return report, []
+
+
+SIDES = {"server": as_server, "client": as_client}
 
 
 def run(options):
@@ -117,36 +171,31 @@ def run(options):
     install(stack)
     if options.install_only:
         return 0
-    plan = Plan(options, stack)
-    entries, faults = carried.read(HERE / "not-carried.toml", PLACEMENTS, {
-        name: Suite(stack, name).scenarios("server") for name in SUITES
-    })
-    report = Report(entries)
-    report.faults.extend(faults)
-    problems = []
-    for column in run_columns(plan):
-        if options.verbose:
-            print("\n".join(column.said))
-        for suite, revision, results, expected in column.results:
-            report.add(column.name, suite, revision, results, expected)
-        if column.problem:
-            problems.append(column.problem)
-    return conclude(report, problems, options.json)
+    reports, problems = {}, []
+    with ThreadPoolExecutor(max_workers=max(1, options.jobs)) as pool:
+        for side, work in SIDES.items():
+            if options.side in (side, "both") and not (side == "client" and options.url):
+                reports[side], problem = work(options, stack, pool)
+                problems += problem
+    return conclude(reports, problems, options.json)
 
 
-def conclude(report, problems, out):
-    report.close()
-    if report.rows:
-        report.print()
-        if out:
-            report.write(out)
-    elif not problems:
-        problems.append("nothing was run")
+def conclude(reports, problems, out):
+    if not problems and not any(report.rows for report in reports.values()):
+        problems = ["nothing was run"]
+    for side, report in reports.items():
+        report.close()
+        if report.rows or report.faults:
+            print(f"\n=== the gateway as a {side} ===\n")
+            report.print()
+    if out:
+        whole = {side: report.data() for side, report in reports.items()}
+        pathlib.Path(out).write_text(json.dumps(whole, indent=1) + "\n")
     for problem in problems:
         print(f"run.py: {problem}", file=sys.stderr)
     if problems:
         return 2
-    return 1 if report.failed() else 0
+    return 1 if any(report.failed() for report in reports.values()) else 0
 
 
 def main():
