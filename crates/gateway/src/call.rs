@@ -2,7 +2,11 @@
 //! resolve → forward → record. Everything that is answered without a server is in `local.rs`.
 
 use crate::{
-    Gateway, bridge,
+    Gateway,
+    bridge::{
+        self,
+        page::{self, Pages, Said},
+    },
     catalogue::{List, ListKind, Look, NoList},
     error::{self, Refusal},
     exchange::{Client, Exchange, Inner, Stage},
@@ -98,6 +102,8 @@ pub(crate) struct Call<'a> {
     pub(crate) ctx: Ctx,
     pub(crate) progress_token: Option<RawJson>,
     pub(crate) headers: Option<Headers<'a>>,
+    /// Pages that the person agreed to open before this call is sent again.
+    pub(crate) agreed: Vec<Text>,
     pub(crate) began: Instant,
 }
 
@@ -123,7 +129,8 @@ impl Gateway {
         ctx.log_level = log_level;
         ctx.wants_progress = progress_token.is_some();
         ctx.meta = passing(&meta);
-        self.call(Call { inbound, client: Client::Modern, ctx, progress_token, headers, began }).await
+        let client = Client::Modern;
+        self.call(Call { inbound, client, ctx, progress_token, headers, agreed: Vec::new(), began }).await
     }
 
     /// A request within a legacy session.
@@ -143,7 +150,8 @@ impl Gateway {
         let cancel = session.begin(&inbound.id);
         let client = Client::Legacy { session: session.clone(), cancel: cancel.clone() };
         let id = inbound.id.clone();
-        let reply = self.call(Call { inbound, client, ctx, progress_token, headers: None, began }).await;
+        let call = Call { inbound, client, ctx, progress_token, headers: None, agreed: Vec::new(), began };
+        let reply = self.call(call).await;
         if !matches!(reply, Reply::Call(_)) {
             session.finish(&id, &cancel);
         }
@@ -183,6 +191,12 @@ impl Gateway {
         let round = match self.retry_round(&mut call) {
             Ok(Retry::Fresh(round)) => round,
             Ok(Retry::Parked { call: parked, round }) => return self.resume(call, parked, round).await,
+            Ok(Retry::Ends(end, outcome)) => {
+                let mut record = self.record(&call, Some(&aim));
+                record.end = end;
+                self.recorder.record(&record);
+                return Reply::Whole(outcome);
+            }
             Err(error) => return self.refused(&call, Some(&aim), error.into()),
         };
         // Resolve the credential (the context carries it), forward, and let the exchange record how it ends.
@@ -201,10 +215,11 @@ impl Gateway {
         (target, proof): (Target, Authorized<Target>),
         server_version: Version,
     ) -> Exchange {
-        let Call { mut inbound, client, ctx, progress_token, .. } = call;
+        let Call { mut inbound, client, ctx, progress_token, agreed, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
         let early = early_answers(&mut inbound.params, server_version);
         let relief = bridge::relief(self, &inbound.server);
+        let pages = Pages::agreed(agreed, &inbound.server);
         let request = Request { method: inbound.method, params: inbound.params };
         let leg = forward(proof, &inbound.server, ctx.clone(), request.clone());
         Exchange::new(Box::new(Inner {
@@ -228,6 +243,7 @@ impl Gateway {
             last_progress: f64::NEG_INFINITY,
             parked_as: None,
             withheld: None,
+            pages,
             early,
             detached: false,
         }))
@@ -316,6 +332,17 @@ impl Gateway {
                 Ok(Retry::Parked { call, round })
             }
             RequestState::Parked { .. } => Err(error::bad_state()),
+            RequestState::Resend { asked, agreed, digest, round } => {
+                match page::read_answers(self, call, (asked, agreed), digest, round)? {
+                    Said::Agreed(pages) => {
+                        call.agreed = pages;
+                        call.inbound.params.take("inputResponses");
+                        call.inbound.params.take("requestState");
+                        Ok(Retry::Fresh(round))
+                    }
+                    Said::Ends(end, outcome) => Ok(Retry::Ends(end, outcome)),
+                }
+            }
             RequestState::Relay { upstream, round, .. } => {
                 match upstream {
                     Some(state) => inbound.params.set("requestState", RawJson::string(&state)),
@@ -399,6 +426,7 @@ impl Gateway {
 enum Retry {
     Fresh(u32),
     Parked { call: u64, round: u32 },
+    Ends(End, Outcome),
 }
 
 struct Located {

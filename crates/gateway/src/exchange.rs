@@ -9,7 +9,10 @@ pub(crate) use ending::tool_failure;
 
 use crate::{
     Gateway, bridge,
-    bridge::{Collect, Gather, OpenAsk},
+    bridge::{
+        Collect, Gather, Need, OpenAsk,
+        page::{self, Pages},
+    },
     collect, error,
     record::{End, Record},
     server::Server,
@@ -19,7 +22,7 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use portreeve_mcp::{
     Ctx, Event, Id, Leg, Method, Outcome, RawJson, Request, Version, frame,
-    service::{AskKind, FailureKind, Final, Notification, RawStream},
+    service::{FailureKind, Final, Notification, RawStream},
 };
 use portreeve_model::Principal;
 use portreeve_policy::Target;
@@ -82,8 +85,10 @@ pub(crate) enum Stage {
     Gathering(Gather),
     /// A modern server has asked; a legacy client's answers come in.
     Collecting(Collect),
-    /// A modern server wants the request again, without an answer from anyone.
+    /// The request goes out again after a while, without an answer from anyone.
     Pacing(Pin<Box<Sleep>>, Request),
+    /// The server has given its answer; something else goes to the client before it.
+    Ending(Final),
     /// Ended.
     Done,
 }
@@ -117,7 +122,9 @@ pub(crate) struct Inner {
     /// Answers that came with the first request, by the server's own names for its questions.
     pub(crate) early: Option<RawJson>,
     /// The server asked something that the caller did not offer, and was refused.
-    pub(crate) withheld: Option<AskKind>,
+    pub(crate) withheld: Option<Need>,
+    /// Pages that the person was asked to open.
+    pub(crate) pages: Pages,
     /// Nobody reads any more: questions are not asked.
     pub(crate) detached: bool,
 }
@@ -230,8 +237,15 @@ impl Inner {
             }
             match &mut self.stage {
                 Stage::Done => return Poll::Ready(Step::Gone),
-                Stage::Pacing(sleep, _) => {
-                    ready!(sleep.as_mut().poll(cx));
+                Stage::Ending(_) => {
+                    if let Stage::Ending(end) = std::mem::replace(&mut self.stage, Stage::Leg) {
+                        return Poll::Ready(Step::Last(self.on_final(end)));
+                    }
+                }
+                Stage::Pacing(pause, _) => {
+                    if self.pages.poll_done(cx).is_pending() {
+                        ready!(pause.as_mut().poll(cx));
+                    }
                     let Stage::Pacing(_, request) = std::mem::replace(&mut self.stage, Stage::Leg) else {
                         continue;
                     };
@@ -316,8 +330,29 @@ impl Inner {
                 None
             }
             Event::InputRequired(input) => bridge::on_input_required(self, input),
-            Event::Final(end) => Some(Step::Last(self.on_final(end))),
+            Event::Final(end) => self.on_end(end),
         }
+    }
+
+    fn on_end(&mut self, end: Final) -> Option<Step> {
+        match &end {
+            Final::Whole(Outcome::Error(error)) => {
+                if let Some(step) = page::on_required(self, error) {
+                    return Some(step);
+                }
+                if matches!(self.stage, Stage::Pacing(..)) {
+                    return None;
+                }
+            }
+            Final::Whole(Outcome::Result(_)) | Final::Large(_) => {
+                if page::tell_all_done(self) {
+                    self.stage = Stage::Ending(end);
+                    return None;
+                }
+            }
+            Final::Failed(_) => {}
+        }
+        Some(Step::Last(self.on_final(end)))
     }
 
     /// Notifications of the call: progress under the caller's token and only forwards, log messages at the wanted level.
@@ -347,6 +382,12 @@ impl Inner {
                 let notice = crate::listen::notice_of(&method, params.as_ref())?;
                 self.server.catalogue.invalidate(&self.ctx.isolation, &notice);
                 None
+            }
+            Method::ElicitationComplete => {
+                let Client::Legacy { session, .. } = &self.client else { return None };
+                let params = params?;
+                let id = params.get("elicitationId")?.string_value()?;
+                session.page_done(&id).then(|| frame::encode_notification(method.as_str(), Some(&params)))
             }
             other => matches!(self.client, Client::Legacy { .. })
                 .then(|| frame::encode_notification(other.as_str(), params.as_ref())),
@@ -386,25 +427,5 @@ impl Inner {
             let _ = tokio::time::timeout(grace, collect::collect(leg)).await;
         }
         self.end_cancelled();
-    }
-
-    /// Whether the caller offered to answer this kind of question on this request.
-    pub(crate) fn can_ask(&self, kind: AskKind, params: Option<&RawJson>) -> bool {
-        let flags = self.ctx.capabilities.flags();
-        match kind {
-            AskKind::Elicit => {
-                let mode = params.and_then(|params| params.get("mode"));
-                if mode.is_some_and(|mode| mode.as_bytes() == b"\"url\"") {
-                    flags.elicitation_url
-                } else {
-                    flags.elicitation_form
-                }
-            }
-            AskKind::Sample => {
-                flags.sampling
-                    && (flags.sampling_tools || params.is_none_or(|params| params.get("tools").is_none()))
-            }
-            AskKind::Roots => flags.roots,
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     Gateway,
+    bridge::page,
     exchange::{Last, Out},
     server::Server,
     session::Session,
@@ -207,6 +208,7 @@ impl Gateway {
             closed: session.take_stream(),
             uris: session.subscribed(),
             watch: None,
+            completed: session.server.completed(),
             session: session.clone(),
         };
         stream::unfold(following, Following::step).boxed()
@@ -257,6 +259,7 @@ struct Following {
     closed: CancellationToken,
     uris: tokio::sync::watch::Receiver<Arc<[Text]>>,
     watch: Option<Watch>,
+    completed: BoxStream<'static, Text>,
 }
 
 impl Following {
@@ -271,6 +274,12 @@ impl Following {
             let watch = self.watch.as_mut()?;
             let notice = tokio::select! {
                 notice = watch.next() => notice?,
+                Some(id) = self.completed.next() => {
+                    if self.session.page_done(&id) {
+                        return Some((Out::Message(page::complete(&id)), self));
+                    }
+                    continue;
+                }
                 changed = self.uris.changed() => {
                     changed.ok()?;
                     self.watch = None;

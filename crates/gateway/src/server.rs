@@ -2,8 +2,9 @@
 //! which only `policy` makes. The services themselves are private to this file.
 
 use crate::catalogue::Catalogue;
+use futures_core::stream::BoxStream;
 use portreeve_mcp::{
-    Ctx, Era, Leg, RawJson, Request, Service, Version,
+    Ctx, Era, Leg, RawJson, Request, Service, Text, Version,
     service::{Description, Failure, Notification, Watch, WatchFilter},
 };
 use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
@@ -150,6 +151,11 @@ impl Server {
 
     pub(crate) async fn notify(&self, ctx: Ctx, notification: Notification) {
         self.service.notify(ctx, notification).await;
+    }
+
+    /// Ids of pages that the server says are done.
+    pub(crate) fn completed(&self) -> BoxStream<'static, Text> {
+        self.service.completed()
     }
 
     pub(crate) fn watch(&self, isolation: IsolationKey, filter: WatchFilter) -> Watch {

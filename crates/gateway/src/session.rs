@@ -12,6 +12,7 @@ use portreeve_mcp::{
 };
 use portreeve_model::{IsolationKey, Principal};
 use std::{
+    collections::VecDeque,
     hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -31,6 +32,8 @@ const MAX_ID: usize = 1024;
 const MAX_CLAIMS: usize = 400;
 /// Client name and version are cut to this.
 const MAX_LABEL: usize = 64;
+/// How many pages may be open in one session.
+const MAX_PAGES: usize = 64;
 const SHARDS: usize = 16;
 
 /// Raised when a client no longer wants a call.
@@ -64,6 +67,8 @@ pub struct Session {
     /// Questions that are open towards the client, and who waits for each answer.
     pending: Mutex<HashMap<u64, oneshot::Sender<Outcome>>>,
     in_flight: Mutex<HashMap<Id, Arc<CancelFlag>>>,
+    /// Pages that the client was asked to open, by the ids under which their completion may be told.
+    pages: Mutex<VecDeque<Text>>,
     subscriptions: tokio::sync::watch::Sender<Arc<[Text]>>,
     stream: Mutex<Option<CancellationToken>>,
     used: AtomicU64,
@@ -142,6 +147,22 @@ impl Session {
     /// Closes a question; whether it was still open.
     pub(crate) fn withdraw(&self, number: u64) -> bool {
         lock(&self.pending).remove(&number).is_some()
+    }
+
+    /// The client was asked to open a page. The oldest are forgotten: nobody waits for them any more.
+    pub(crate) fn page_asked(&self, id: &Text) {
+        let mut pages = lock(&self.pages);
+        if pages.len() >= MAX_PAGES {
+            pages.pop_front();
+        }
+        pages.push_back(id.clone());
+    }
+
+    /// A page is done; whether this client was asked to open it and has not heard that yet.
+    pub(crate) fn page_done(&self, id: &Text) -> bool {
+        let mut pages = lock(&self.pages);
+        let at = pages.iter().position(|known| known == id);
+        at.is_some_and(|at| pages.remove(at).is_some())
     }
 
     pub(crate) fn subscribed(&self) -> tokio::sync::watch::Receiver<Arc<[Text]>> {
@@ -274,6 +295,7 @@ impl Gateway {
             log_level: AtomicU8::new(0),
             pending: Mutex::default(),
             in_flight: Mutex::default(),
+            pages: Mutex::default(),
             subscriptions: tokio::sync::watch::Sender::new(Arc::from([])),
             stream: Mutex::default(),
             used: AtomicU64::new(self.now().0),

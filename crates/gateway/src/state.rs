@@ -1,7 +1,7 @@
 //! What clients bring back to us, sealed (reference: mcp.md 4.0). Each is bound to principal, tenant and server by the
 //! seal, carries its expiry, and names the replica that owns what it points at, so that any replica can tell where to go.
 
-use crate::{Gateway, error};
+use crate::{Gateway, bridge::page::Asked, error};
 use portreeve_mcp::{Method, Params, RpcError};
 use portreeve_model::{Principal, ReplicaId, ServerName};
 use portreeve_seal::{Bound, Purpose};
@@ -25,6 +25,19 @@ pub(crate) enum RequestState {
         #[serde(rename = "n")]
         round: u32,
     },
+    /// The call was refused until pages have been opened: it is sent again once the person agrees.
+    #[serde(rename = "u")]
+    Resend {
+        #[serde(rename = "a")]
+        asked: Vec<Asked>,
+        /// Addresses that were agreed to in an earlier answer.
+        #[serde(rename = "y")]
+        agreed: Vec<String>,
+        #[serde(rename = "d")]
+        digest: CallDigest,
+        #[serde(rename = "n")]
+        round: u32,
+    },
     /// Park: which call waits here, for which round.
     #[serde(rename = "p")]
     Parked {
@@ -42,7 +55,7 @@ pub(crate) enum RequestState {
 impl RequestState {
     pub(crate) fn digest(&self) -> &CallDigest {
         match self {
-            Self::Relay { digest, .. } | Self::Parked { digest, .. } => digest,
+            Self::Relay { digest, .. } | Self::Resend { digest, .. } | Self::Parked { digest, .. } => digest,
         }
     }
 }
@@ -111,7 +124,7 @@ impl Gateway {
         state: &RequestState,
     ) -> String {
         let ttl = match state {
-            RequestState::Relay { .. } => RELAY_TTL,
+            RequestState::Relay { .. } | RequestState::Resend { .. } => RELAY_TTL,
             RequestState::Parked { .. } => self.park_ttl,
         };
         self.seal_value(&bound(Purpose::RequestState, principal, server), state, ttl)

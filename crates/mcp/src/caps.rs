@@ -11,6 +11,7 @@ pub struct ClientCapabilities(Arc<Inner>);
 #[derive(Debug, PartialEq, Eq)]
 struct Inner {
     raw: RawJson,
+    modern: RawJson,
     flags: Flags,
 }
 
@@ -42,7 +43,11 @@ impl Flags {
 }
 
 static NONE: LazyLock<ClientCapabilities> = LazyLock::new(|| {
-    ClientCapabilities(Arc::new(Inner { raw: RawJson::EMPTY_OBJECT, flags: Flags::default() }))
+    ClientCapabilities(Arc::new(Inner {
+        raw: RawJson::EMPTY_OBJECT,
+        modern: RawJson::EMPTY_OBJECT,
+        flags: Flags::default(),
+    }))
 });
 
 impl std::hash::Hash for ClientCapabilities {
@@ -87,17 +92,53 @@ impl ClientCapabilities {
             tasks: object(raw, "extensions")
                 .is_some_and(|ext| ext.get("io.modelcontextprotocol/tasks").is_some()),
         };
-        Some(Self(Arc::new(Inner { raw: raw.clone(), flags })))
+        let raw = meant(raw, version);
+        Some(Self(Arc::new(Inner { modern: stateless(&raw), raw, flags })))
     }
 
-    /// The object as it came.
+    /// The object as it came, less what its revision does not know.
     pub fn raw(&self) -> &RawJson {
         &self.0.raw
+    }
+
+    /// The same for a modern server, which is told of no changes of roots.
+    pub fn raw_modern(&self) -> &RawJson {
+        &self.0.modern
     }
 
     /// What decides something.
     pub fn flags(&self) -> Flags {
         self.0.flags
+    }
+}
+
+/// What a client of this revision means: members of elicitation and sampling that came later say nothing, but would to a
+/// server of a later revision (mcp.md 4.4.2).
+fn meant(raw: &RawJson, version: Version) -> RawJson {
+    let bare = RawJson::EMPTY_OBJECT;
+    let mut drop = Vec::new();
+    let mut set = Vec::new();
+    let elicitation = raw.get("elicitation");
+    if !version.supports(Feature::Elicitation) {
+        drop.extend(elicitation.is_some().then_some("elicitation"));
+    } else if !version.supports(Feature::RichElicitation) && elicitation.is_some_and(|it| it != bare) {
+        set.push(("elicitation", &bare));
+    }
+    let sampling = raw.get("sampling").filter(|_| !version.supports(Feature::SamplingTools));
+    let sampling = sampling.filter(|it| it.get("tools").is_some()).map(|it| it.with(&["tools"], &[]));
+    set.extend(sampling.as_ref().map(|sampling| ("sampling", sampling)));
+    if set.is_empty() && drop.is_empty() {
+        return raw.clone();
+    }
+    raw.with(&drop, &set)
+}
+
+/// Without `roots.listChanged`, for which the modern revision has no notification.
+fn stateless(raw: &RawJson) -> RawJson {
+    let roots = raw.get("roots").filter(|roots| roots.get("listChanged").is_some());
+    match roots {
+        Some(roots) => raw.with(&[], &[("roots", &roots.with(&["listChanged"], &[]))]),
+        None => raw.clone(),
     }
 }
 
@@ -164,5 +205,25 @@ mod tests {
         assert!(flags(r#"{"sampling":{"tools":{}}}"#, modern).sampling_tools);
         assert!(!flags("{}", modern).can_be_asked());
         assert!(ClientCapabilities::read(&RawJson::NULL, modern).is_none());
+    }
+
+    #[test]
+    fn what_a_revision_does_not_know_is_not_declared_in_its_name() {
+        let rows = [
+            (Version::V2024_11_05, r#"{"roots":{},"elicitation":{}}"#, r#"{"roots":{}}"#),
+            (Version::V2025_03_26, r#"{"elicitation":{"url":{}}}"#, "{}"),
+            (Version::V2025_06_18, r#"{"elicitation":{"form":{},"url":{}}}"#, r#"{"elicitation":{}}"#),
+            (Version::V2025_06_18, r#"{"sampling":{"tools":{},"x":1}}"#, r#"{"sampling":{"x":1}}"#),
+            (Version::V2025_06_18, r#"{"elicitation":{},"new":{}}"#, r#"{"elicitation":{},"new":{}}"#),
+            (Version::V2025_11_25, r#"{"elicitation":{"url":{}}}"#, r#"{"elicitation":{"url":{}}}"#),
+        ];
+        for (version, declared, meant) in rows {
+            let read = ClientCapabilities::read(&RawJson::from_text(declared).unwrap(), version).unwrap();
+            assert_eq!(read.raw().as_str(), meant, "{version} {declared}");
+        }
+        let declared = RawJson::from_text(r#"{"roots":{"listChanged":true},"x":1}"#).unwrap();
+        let read = ClientCapabilities::read(&declared, Version::V2025_11_25).unwrap();
+        assert_eq!(read.raw(), &declared);
+        assert_eq!(read.raw_modern().as_str(), r#"{"roots":{},"x":1}"#);
     }
 }

@@ -80,7 +80,7 @@ impl Envelope<'_> {
         out.push(b'{');
         if self.version.era() == crate::Era::Modern {
             json::write_member(&mut out, PROTOCOL_VERSION, format!("\"{}\"", self.version).as_bytes());
-            json::write_member(&mut out, CLIENT_CAPABILITIES, self.capabilities.raw().as_bytes());
+            json::write_member(&mut out, CLIENT_CAPABILITIES, self.capabilities.raw_modern().as_bytes());
             if let Some(info) = self.client_info {
                 json::write_member(&mut out, CLIENT_INFO, info.as_bytes());
             }

@@ -328,4 +328,24 @@ pub trait Service: Send + Sync + 'static {
 
     /// Watches for what the server says outside calls.
     fn watch(&self, ctx: Ctx, filter: WatchFilter) -> Watch;
+
+    /// Ids of URL elicitations that the server says are done, wherever it says so (spec 2025-11-25:
+    /// `notifications/elicitation/complete`). Servers that say no such thing keep silent.
+    fn completed(&self) -> BoxStream<'static, Text> {
+        Box::pin(Silence)
+    }
+}
+
+/// A stream on which nothing comes.
+struct Silence;
+
+impl Stream for Silence {
+    type Item = Text;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Text>> {
+        std::task::Poll::Pending
+    }
 }

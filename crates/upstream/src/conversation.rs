@@ -19,6 +19,8 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// This is for whoever watches the server.
     Notice(Notice),
+    /// A page is done; the params of the notification.
+    Completed(Option<RawJson>),
     /// The answer is there.
     Done(Outcome),
 }
@@ -92,6 +94,11 @@ impl<'a> Conversation<'a> {
                     self.withdraw(&id).await;
                 }
                 Step::Continue
+            }
+            Method::ElicitationComplete => {
+                let said = Notification { method, params: params.clone() };
+                self.emit.emit(Event::Notification(said)).await;
+                Step::Completed(params)
             }
             _ => wire::notice(&method, params.as_ref()).map_or(Step::Continue, Step::Notice),
         }

@@ -16,13 +16,16 @@ mod tls;
 mod tools;
 mod watch;
 
-use crate::{ConfigError, EraChoice, HttpConfig, Runtime, Status, slots::Slots, timer::Timer};
+use crate::{
+    ConfigError, EraChoice, HttpConfig, Runtime, Status, slots::Slots, switchboard::Completed, timer::Timer,
+};
 use arc_swap::ArcSwapOption;
 use connection::Pool;
+use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderValue, header};
 use modern::{Attempt, expired};
 use portreeve_mcp::{
-    Ctx, Era, Event, Leg, Request, Version, frame,
+    Ctx, Era, Event, Leg, Request, Text, Version, frame,
     service::{
         Description, Emitter, Failure, FailureKind, Final, Notification, Watch, WatchFilter, generate,
     },
@@ -59,6 +62,7 @@ pub(crate) struct Http {
     sessions: Arc<Slots<SessionKey, Session>>,
     asks_on_post: AtomicBool,
     asks_on_get: Arc<AtomicBool>,
+    completed: Completed,
     reaping: AtomicBool,
     own: Weak<Http>,
 }
@@ -81,6 +85,7 @@ impl Http {
             sessions: Slots::new(SESSIONS_PER_KEY, SESSIONS),
             asks_on_post: AtomicBool::new(false),
             asks_on_get: Arc::new(AtomicBool::new(false)),
+            completed: Completed::new(),
             reaping: AtomicBool::new(false),
             own: Weak::clone(own),
         }))
@@ -167,6 +172,10 @@ impl Http {
 
     pub(crate) fn watch(self: &Arc<Self>, ctx: Ctx, filter: WatchFilter) -> Watch {
         watch::start(Arc::clone(self), ctx, filter)
+    }
+
+    pub(crate) fn completed(&self) -> BoxStream<'static, Text> {
+        self.completed.stream()
     }
 
     pub(crate) fn status(&self) -> Status {

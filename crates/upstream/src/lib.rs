@@ -19,9 +19,9 @@ mod wire;
 
 pub use config::{ConfigError, EraChoice, HttpConfig, Runtime, StdioConfig};
 
-use futures_core::future::BoxFuture;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{
-    Ctx, Era, Leg, Request, Service,
+    Ctx, Era, Leg, Request, Service, Text,
     service::{Description, Failure, Notification, Watch, WatchFilter},
 };
 use std::sync::Arc;
@@ -110,6 +110,13 @@ impl Service for Upstream {
         match &self.0 {
             Inner::Http(http) => http.watch(ctx, filter),
             Inner::Stdio(stdio) => stdio.watch(ctx, filter),
+        }
+    }
+
+    fn completed(&self) -> BoxStream<'static, Text> {
+        match &self.0 {
+            Inner::Http(http) => http.completed(),
+            Inner::Stdio(stdio) => stdio.completed(),
         }
     }
 }

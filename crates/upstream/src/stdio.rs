@@ -12,17 +12,18 @@ use crate::{
     EraChoice, Runtime, Status, StdioConfig,
     conversation::{self, Conversation, Step, Waited},
     slots::{Held, Lease, Mode, Slots},
-    switchboard::{Entry, Peer, Role},
+    switchboard::{Completed, Entry, Peer, Role},
     timer::Timer,
     watching::{self, Watched},
     wire,
 };
 use arc_swap::ArcSwapOption;
+use futures_util::stream::BoxStream;
 use handshake::{First, Trouble, unreachable};
 use link::{Link, Start};
 use pace::Pace;
 use portreeve_mcp::{
-    ClientCapabilities, Ctx, Era, Event, Frame, Id, Leg, Method, Outcome, Params, Request, frame,
+    ClientCapabilities, Ctx, Era, Event, Frame, Id, Leg, Method, Outcome, Params, Request, Text, frame,
     service::{
         Description, Emitter, Failure, FailureKind, Final, Notice, Notification, Watch, WatchFilter, generate,
     },
@@ -82,6 +83,7 @@ pub(crate) struct Stdio {
     /// A child that was started to find out the era, for the first call that it fits.
     spare: Mutex<Option<(ChildKey, Arc<Link>)>>,
     pace: Arc<Pace>,
+    completed: Completed,
     reaping: AtomicBool,
     own: Weak<Stdio>,
 }
@@ -102,6 +104,7 @@ impl Stdio {
             children: Slots::new(children, children),
             spare: Mutex::default(),
             pace: Arc::default(),
+            completed: Completed::new(),
             reaping: AtomicBool::new(false),
             own: Weak::clone(own),
         })
@@ -201,6 +204,7 @@ impl Stdio {
             shutdown: &self.runtime.shutdown,
             limit: self.runtime.limits.upstream_message,
             pace: &self.pace,
+            completed: &self.completed,
         };
         let link = Link::start(&start).map_err(Trouble::Failed)?;
         let mut closing = Closing { link: Arc::clone(&link), armed: true };
@@ -306,6 +310,10 @@ impl Stdio {
                 notification.params.as_ref(),
             ));
         }
+    }
+
+    pub(crate) fn completed(&self) -> BoxStream<'static, Text> {
+        self.completed.stream()
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -4,8 +4,12 @@
 //! Nothing waits in here: a leg that does not keep up loses notifications, never answers or questions.
 
 use crate::wire;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use portreeve_mcp::{
-    Frame, Id, Method, Outcome, RawJson, frame, meta,
+    Frame, Id, Method, Outcome, RawJson, Text, frame, meta,
     service::{AskKind, Failure, Notice},
 };
 use std::{
@@ -61,23 +65,56 @@ struct Calls {
     closed: bool,
 }
 
+/// Ids of URL elicitations that are done, of all sessions of one server: they are unique at the server, and who may hear
+/// of one is who was told its id (spec 2025-11-25: client/elicitation).
+#[derive(Clone)]
+pub(crate) struct Completed(broadcast::Sender<Text>);
+
+impl Completed {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::channel(NOTICES).0)
+    }
+
+    fn tell(&self, params: Option<&RawJson>) {
+        if let Some(id) = params.and_then(|params| params.get("elicitationId")?.string_value()) {
+            let _ = self.0.send(id);
+        }
+    }
+
+    /// The ids from now on. A slow reader misses some, as if they had not been told.
+    pub(crate) fn stream(&self) -> BoxStream<'static, Text> {
+        let next = |mut receiver: broadcast::Receiver<Text>| async move {
+            loop {
+                match receiver.recv().await {
+                    Ok(id) => return Some((id, receiver)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        };
+        stream::unfold(self.0.subscribe(), next).boxed()
+    }
+}
+
 /// The calls in flight of one session or child.
 pub(crate) struct Switchboard {
     server: String,
     calls: Mutex<Calls>,
     notices: broadcast::Sender<Notice>,
+    completed: Completed,
     /// Set when a question came while a call was running.
     unlinked_asks: Arc<AtomicBool>,
     /// How often each resource is subscribed to.
-    pub(crate) subscribed: tokio::sync::Mutex<HashMap<portreeve_mcp::Text, usize>>,
+    pub(crate) subscribed: tokio::sync::Mutex<HashMap<Text, usize>>,
 }
 
 impl Switchboard {
-    pub(crate) fn new(server: String, unlinked_asks: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(server: String, unlinked_asks: Arc<AtomicBool>, completed: Completed) -> Self {
         Self {
             server,
             calls: Mutex::default(),
             notices: broadcast::channel(NOTICES).0,
+            completed,
             unlinked_asks,
             subscribed: tokio::sync::Mutex::default(),
         }
@@ -95,6 +132,11 @@ impl Switchboard {
     /// Tells those who watch; there may be none.
     pub(crate) fn tell(&self, notice: Notice) {
         let _ = self.notices.send(notice);
+    }
+
+    /// A page is done that somebody was asked to open.
+    pub(crate) fn completed(&self, params: Option<&RawJson>) {
+        self.completed.tell(params);
     }
 
     /// Expects the answer to a request of the connector's own. `None`: the server is gone.
@@ -179,6 +221,9 @@ impl Switchboard {
     }
 
     fn route_notification(&self, method: &Method, params: Option<RawJson>) {
+        if *method == Method::ElicitationComplete {
+            self.completed(params.as_ref());
+        }
         let number = |raw: RawJson| Id::from_raw(&raw)?.as_number();
         let subscription = params
             .as_ref()
@@ -199,7 +244,7 @@ impl Switchboard {
             Method::Progress => token == Some(live.id),
             // Which of several calls a log message is about cannot be known: then nobody may see it.
             Method::LogMessage => alone && live.role != Role::Own,
-            Method::Cancelled => live.role == Role::Askable,
+            Method::Cancelled | Method::ElicitationComplete => live.role == Role::Askable,
             _ => subscription == Some(live.id),
         };
         let frame = Frame::Notification { method: method.clone(), params };

@@ -4,17 +4,18 @@
 //! Here: what a server asks in the middle of a call, and who is asked; one file for each of the other ways.
 
 mod need;
+pub(crate) mod page;
 mod park;
 mod relay;
 mod repeat;
 
-pub(crate) use need::{lacks, missing_capability};
+pub(crate) use need::{Need, lacks};
 pub(crate) use park::{make_room, park, relief, resume};
 pub(crate) use repeat::{Collect, answers_complete};
 
 use crate::{
     error,
-    exchange::{Client, Inner, Stage, Step},
+    exchange::{Client, Inner, Last, Stage, Step},
 };
 use futures_channel::oneshot;
 use portreeve_mcp::{
@@ -94,8 +95,9 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
     if let (AskKind::Roots, Some(roots)) = (kind, &inner.server.roots) {
         return reply.answer(Outcome::Result(roots.clone()));
     }
-    if !inner.can_ask(kind, params.as_ref()) {
-        inner.withheld = Some(kind);
+    let need = Need::of(kind, params.as_ref());
+    if !need.is_offered(inner.ctx.capabilities.flags()) {
+        inner.withheld = Some(need);
         return reply.answer(Outcome::Error(need::not_offered(inner, kind)));
     }
     if inner.detached {
@@ -113,6 +115,7 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
             inner.record.rounds += 1;
             let number = inner.gateway.next_number();
             let receiver = session.ask(number);
+            page::remember(session, rewrite.params.as_ref());
             send_question(inner, kind, number, rewrite.params.as_ref());
             inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Client(number, receiver) });
         }
@@ -262,17 +265,31 @@ pub(crate) fn on_input_required(inner: &mut Inner, input: InputRequired) -> Opti
             portreeve_mcp::service::Failure::new(FailureKind::Protocol, "input_required where it may not be");
         return Some(Step::Last(inner.end_failed(&failure)));
     }
-    if inner.record.rounds >= inner.gateway.limits.rounds {
-        return Some(Step::Last(inner.end_error(RpcError::new(
-            error::TOO_MANY_ROUNDS,
-            "the server asked too many times in one call; it was ended",
-        ))));
+    if page::only_waits(inner, &input.asks)
+        && let Some(pause) = page::patience(inner)
+    {
+        repeat::wait(inner, input, pause);
+        return None;
     }
-    if let Some(ask) = input.asks.iter().find(|ask| !inner.can_ask(ask.kind, ask.params.as_ref())) {
-        return Some(Step::Last(need::cannot_ask(inner, ask)));
+    if let Some(last) = too_many_rounds(inner) {
+        return Some(Step::Last(last));
+    }
+    let flags = inner.ctx.capabilities.flags();
+    let needs = input.asks.iter().map(|ask| Need::of(ask.kind, ask.params.as_ref()));
+    if let Some(lacking) = needs.into_iter().find(|need| !need.is_offered(flags)) {
+        return Some(Step::Last(need::insists(inner, lacking)));
     }
     match inner.client {
         Client::Modern => Some(Step::Last(relay::relay(inner, &input))),
         Client::Legacy { .. } => repeat::start_loop(inner, input),
     }
+}
+
+/// The end of a call that has been asked as often as a call may be (check 110).
+fn too_many_rounds(inner: &mut Inner) -> Option<Last> {
+    let over = inner.record.rounds >= inner.gateway.limits.rounds;
+    over.then(|| {
+        let text = "the server asked too many times in one call; it was ended";
+        inner.end_error(RpcError::new(error::TOO_MANY_ROUNDS, text))
+    })
 }

@@ -1,7 +1,7 @@
 //! *Loop*: a modern server has ended a leg with questions for a legacy client. They go out one by one on the call's own
 //! stream; when all answers are there the request goes out again with them (mcp.md 4.4.2).
 
-use super::{in_server_terms, refusal, rewritten, send_question};
+use super::{in_server_terms, page, refusal, rewritten, send_question};
 use crate::{
     exchange::{Client, Inner, Last, Stage, Step, tool_failure},
     record::End,
@@ -18,11 +18,14 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::time::Sleep;
 
 /// The first pause before a request is repeated that nobody was asked for; it doubles with each round.
 const PACE: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const MAX_PACE: Duration = Duration::from_secs(5);
+/// The agreement to open a page.
+pub(super) const ACCEPT: RawJson = RawJson::from_static(r#"{"action":"accept"}"#);
 
 /// Answers of a legacy client to a modern server's questions, as they come in.
 pub(crate) struct Collect {
@@ -34,6 +37,8 @@ struct Answer {
     key: Text,
     kind: AskKind,
     rewrite: AskRewrite,
+    /// The page that it asks for: its address, and the id that the client knows it by.
+    page: Option<(Text, Text)>,
     got: Got,
 }
 
@@ -72,6 +77,7 @@ impl Collect {
 pub(super) fn start_loop(inner: &mut Inner, input: InputRequired) -> Option<Step> {
     inner.record.rounds += 1;
     inner.leg = None;
+    page::tell_done(inner, &input.asks);
     if input.asks.is_empty() {
         let factor = 1 << inner.record.rounds.min(8);
         let pause = Box::pin(tokio::time::sleep((PACE * factor).min(MAX_PACE)));
@@ -79,18 +85,52 @@ pub(super) fn start_loop(inner: &mut Inner, input: InputRequired) -> Option<Step
         return None;
     }
     let mut answers = Vec::with_capacity(input.asks.len());
-    for InputRequest { key, kind, params } in input.asks {
-        let Some(rewrite) = rewritten(inner, kind, params.as_ref()) else {
-            return Some(Step::Last(client_failed(inner, kind, Some(refusal(kind)))));
-        };
-        let got = match (kind, &inner.server.roots) {
-            (AskKind::Roots, Some(roots)) => Got::Yes(Outcome::Result(roots.clone())),
-            _ => ask_again(inner, kind, rewrite.params.as_ref()),
-        };
-        answers.push(Answer { key, kind, rewrite, got });
+    for ask in input.asks {
+        match put(inner, ask) {
+            Ok(answer) => answers.push(answer),
+            Err(kind) => return Some(Step::Last(client_failed(inner, kind, Some(refusal(kind))))),
+        }
     }
     inner.stage = Stage::Collecting(Collect { state: input.state, answers });
     None
+}
+
+/// The same pages again that the person has agreed to open: the server is called again after a while.
+pub(super) fn wait(inner: &mut Inner, input: InputRequired, pause: Pin<Box<Sleep>>) {
+    inner.leg = None;
+    page::tell_done(inner, &input.asks);
+    let mut responses = Vec::from(*b"{");
+    for ask in &input.asks {
+        json::write_member(&mut responses, &ask.key, ACCEPT.as_bytes());
+    }
+    responses.push(b'}');
+    let request = again(&inner.request, input.state, Some(RawJson::built(responses)));
+    inner.stage = Stage::Pacing(pause, request);
+}
+
+/// Puts one question to the client, where it is not answered already. The error is the kind that it cannot be asked.
+fn put(inner: &mut Inner, ask: InputRequest) -> Result<Answer, AskKind> {
+    let url = page::url(&ask);
+    let InputRequest { key, kind, params } = ask;
+    let mut rewrite = rewritten(inner, kind, params.as_ref()).ok_or(kind)?;
+    let known = match (kind, &inner.server.roots, &url) {
+        (AskKind::Roots, Some(roots), _) => Some(Outcome::Result(roots.clone())),
+        (_, _, Some(url)) => page::known_answer(inner, url),
+        _ => None,
+    };
+    if let Some(outcome) = known {
+        return Ok(Answer { key, kind, rewrite, page: None, got: Got::Yes(outcome) });
+    }
+    let page = url.zip(rewrite.params.as_ref()).map(|(url, params)| {
+        let (id, params) = page::with_id(inner, params);
+        ((url, id), params)
+    });
+    let page = page.map(|(page, params)| {
+        rewrite.params = Some(params);
+        page
+    });
+    let got = ask_again(inner, kind, rewrite.params.as_ref());
+    Ok(Answer { key, kind, rewrite, page, got })
 }
 
 /// Puts a question of a loop to the client.
@@ -115,6 +155,9 @@ pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
         let Got::Yes(outcome) = &answer.got else { continue };
         match (in_server_terms(inner, answer.kind, &answer.rewrite, outcome.clone()), answer.kind) {
             (Ok(Outcome::Result(value)), _) => {
+                if let Some((url, id)) = answer.page.take().filter(|_| is_accepted(&value)) {
+                    inner.pages.accepted(url, id);
+                }
                 json::write_member(&mut responses, &answer.key, value.as_bytes());
             }
             (Err(question), kind) => {
@@ -137,6 +180,10 @@ pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
     responses.push(b'}');
     let request = again(&inner.request, collect.state, Some(RawJson::built(responses)));
     inner.open_again(request)
+}
+
+fn is_accepted(answer: &RawJson) -> bool {
+    answer.get("action").is_some_and(|action| action.as_bytes() == b"\"accept\"")
 }
 
 fn client_failed(inner: &mut Inner, kind: AskKind, outcome: Option<Outcome>) -> Last {

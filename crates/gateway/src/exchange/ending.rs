@@ -47,6 +47,10 @@ impl Inner {
                     _ if upgraded => b"\"resultType\":\"complete\",",
                     _ => b"",
                 };
+                if let Some(call) = self.parked_as.take() {
+                    // A stream goes to one reader only: whoever else waits for this round calls anew.
+                    self.gateway.parking.forget(call);
+                }
                 self.end(End::Ok);
                 Last::Large { stream, splice }
             }
@@ -61,7 +65,7 @@ impl Inner {
             return Some(bridge::lacks(self, &error.message));
         }
         let withheld = self.withheld.filter(|_| !legacy)?;
-        Some(self.end_error(bridge::missing_capability(&error.message, withheld)))
+        Some(self.end_error(withheld.missing(&error.message)))
     }
 
     pub(crate) fn end_failed(&mut self, failure: &Failure) -> Last {

@@ -278,6 +278,10 @@ impl Exchange<'_> {
                 self.session.board().tell(notice);
                 None
             }
+            Step::Completed(params) => {
+                self.session.board().completed(params.as_ref());
+                None
+            }
             Step::Done(outcome) => Some(outcome),
         }
     }

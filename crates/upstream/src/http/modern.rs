@@ -162,7 +162,7 @@ impl Http {
                     return classify(status, Some(self.learn(request, outcome)), request, id);
                 }
                 // Changes are told on listen streams alone in this era.
-                Step::Continue | Step::Send(_) | Step::Notice(_) => {}
+                Step::Continue | Step::Send(_) | Step::Notice(_) | Step::Completed(_) => {}
             }
         }
     }

@@ -138,7 +138,11 @@ impl Http {
             handle: tokio::runtime::Handle::current(),
             headers,
             has_id,
-            board: Switchboard::new(self.name.to_string(), Arc::clone(&self.asks_on_get)),
+            board: Switchboard::new(
+                self.name.to_string(),
+                Arc::clone(&self.asks_on_get),
+                self.completed.clone(),
+            ),
             level: AtomicU8::new(u8::MAX),
             levelling: tokio::sync::Mutex::new(()),
             gone: AtomicBool::new(false),

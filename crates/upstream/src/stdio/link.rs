@@ -5,7 +5,7 @@
 use super::pace::Pace;
 use crate::{
     slots::Held,
-    switchboard::{self, Entry, Peer, Role, Switchboard},
+    switchboard::{self, Completed, Entry, Peer, Role, Switchboard},
     wire,
 };
 use bytes::{Bytes, BytesMut};
@@ -64,6 +64,7 @@ pub(crate) struct Start<'a> {
     pub(crate) shutdown: &'a CancellationToken,
     pub(crate) limit: usize,
     pub(crate) pace: &'a Arc<Pace>,
+    pub(crate) completed: &'a Completed,
 }
 
 impl Link {
@@ -75,7 +76,11 @@ impl Link {
         let link = Arc::new(Self {
             name: start.spec.name.clone(),
             writer,
-            board: Switchboard::new(start.spec.name.to_string(), Arc::new(AtomicBool::new(false))),
+            board: Switchboard::new(
+                start.spec.name.to_string(),
+                Arc::new(AtomicBool::new(false)),
+                start.completed.clone(),
+            ),
             described: OnceLock::new(),
             obituary: OnceLock::new(),
             level: AtomicU8::new(u8::MAX),
