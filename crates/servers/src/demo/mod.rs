@@ -4,6 +4,7 @@
 
 mod arguments;
 mod call;
+mod clock;
 mod completion;
 mod content;
 mod counts;
@@ -104,7 +105,10 @@ impl Service for Demo {
 
     fn watch(&self, _ctx: Ctx, filter: WatchFilter) -> Watch {
         let known = filter.resources.into_iter().filter(|uri| resources::exists(&self.0, uri));
-        Box::pin(self.0.lists.watch(known.collect()))
+        let known: Vec<_> = known.collect();
+        let clock = known.iter().any(|uri| uri.as_str() == clock::CLOCK);
+        let notices = self.0.lists.watch(known);
+        if clock { Box::pin(clock::ticking(notices)) } else { Box::pin(notices) }
     }
 }
 
@@ -168,8 +172,7 @@ impl Server {
 
     fn read(&self, version: Version, params: &Params) -> Answered {
         let uri = named(params, "uri")?;
-        let cache =
-            if matches!(&*uri, resources::NOTE | resources::WATCHED) { Cache::Never } else { Cache::Public };
+        let cache = if resources::changes(&uri) { Cache::Never } else { Cache::Public };
         Ok((resources::read(self, version, &uri)?.into(), cache))
     }
 

@@ -31,6 +31,14 @@ pub(super) async fn weather(call: Call) -> Answer {
     Ok(structured(&json!({"city": city, "celsius": number % 40, "sky": sky})))
 }
 
+pub(super) async fn primes(call: Call) -> Answer {
+    let count = usize::try_from(call.arguments.whole("count").unwrap_or(5)).unwrap_or(5);
+    let is_prime =
+        |number: &u32| (2..*number).take_while(|d| d * d <= *number).all(|d| !number.is_multiple_of(d));
+    let found: Vec<_> = (2..).filter(is_prime).take(count).collect();
+    Ok(structured(&json!(found)))
+}
+
 pub(super) async fn show_content(_call: Call) -> Answer {
     Ok(blocks(&[
         content::text("One block of each kind follows."),

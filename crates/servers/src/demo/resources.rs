@@ -1,6 +1,6 @@
-//! Resources and templates: fixed ones, two that tools can change, and two templates.
+//! Resources and templates: fixed ones, two that tools can change, one that changes by itself, and two templates.
 
-use super::{Server, content};
+use super::{Server, clock::CLOCK, content};
 use portreeve_mcp::{Code, Era, Feature, RpcError, Version};
 use serde_json::{Value, json};
 
@@ -31,6 +31,13 @@ const ENTRIES: &[Entry] = &[
         name: "note",
         title: "A note",
         description: "Changed by the tool `update_resource`.",
+        media_type: "text/plain",
+    },
+    Entry {
+        uri: CLOCK,
+        name: "clock",
+        title: "A clock",
+        description: "How long the server stands. Subscribe to it: it changes each second.",
         media_type: "text/plain",
     },
     Entry {
@@ -84,6 +91,7 @@ const TEMPLATES: &[Entry] = &[
 const MANUAL: &str = "# The demo server\n\n\
     It shows everything that the protocol has: start with the tool `hello`, look at every kind of content with \
     `show_content`, watch progress with `countdown`, be asked with `ask_name` or `order_coffee`.\n\n\
+    Change the note with `update_resource` while you are subscribed to it, or subscribe to the clock.\n\n\
     `connection` tells which protocol revision arrives here, whatever your client speaks.\n";
 
 /// What completion offers for the variables of templates.
@@ -128,6 +136,7 @@ fn contents(demo: &Server, uri: &str) -> Option<(&'static str, &'static str, Str
         "test://static-text" => text("This is the content of the static text resource."),
         "test://static-binary" => Some((content::PNG_TYPE, "blob", content::PNG.to_owned())),
         NOTE | WATCHED => text(&demo.lists.read(uri)),
+        CLOCK => text(&format!("{} seconds", demo.uptime_seconds())),
         EXTRA if demo.lists.extra_resource() => text("You caught me while the list was changed."),
         _ => from_template(uri),
     }
@@ -145,6 +154,11 @@ fn from_template(uri: &str) -> Option<(&'static str, &'static str, String)> {
 /// What a `{variable}` of a URI template matches: anything but nothing and a path separator (RFC 6570, simple form).
 fn variable(value: &str) -> bool {
     !value.is_empty() && !value.contains('/')
+}
+
+/// Whether a resource can change without a word to those who did not subscribe.
+pub(super) fn changes(uri: &str) -> bool {
+    matches!(uri, NOTE | WATCHED | CLOCK)
 }
 
 /// Whether there is such a resource, so that it can be subscribed.

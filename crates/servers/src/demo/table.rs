@@ -46,6 +46,10 @@ pub(super) static TOOLS: &[Tool] = &[
         r#"{"type":"object","properties":{"city":{"type":"string","maxLength":100}},"required":["city"]}"#,
         "Structured output with an output schema. The weather is invented, but the same city always has the same.",
         output r#"{"type":"object","properties":{"city":{"type":"string"},"celsius":{"type":"integer"},"sky":{"type":"string","enum":["clear","cloudy","rain","fog"]}},"required":["city","celsius","sky"]}"#),
+    tool!("primes", "Prime numbers", Reads, plain::primes,
+        r#"{"type":"object","properties":{"count":{"type":"integer","minimum":0,"maximum":1000,"description":"5 if not given"}}}"#,
+        "Structured output that is no object, which only the newest revision has; older clients get the text.",
+        output r#"{"type":"array","items":{"type":"integer"}}"#),
     tool!(
         "show_content",
         "Every kind of content",

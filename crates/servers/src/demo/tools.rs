@@ -66,7 +66,7 @@ pub(super) fn list(version: Version, extra: bool) -> Vec<u8> {
         }
         text("description", tool.description);
         write_member(&mut out, "inputSchema", tool.input.as_bytes());
-        if let Some(schema) = tool.output.filter(|_| version.supports(Feature::StructuredContent)) {
+        if let Some(schema) = tool.output.filter(|_| knows_output(tool, version)) {
             write_member(&mut out, "outputSchema", schema.as_bytes());
         }
         if version.supports(Feature::Audio) {
@@ -76,6 +76,13 @@ pub(super) fn list(version: Version, extra: bool) -> Vec<u8> {
     }
     out.push(b']');
     out
+}
+
+/// Whether the revision knows this tool's structured output: first there was none, then it had to be an object.
+fn knows_output(tool: &Tool, version: Version) -> bool {
+    let object = tool.output.is_none_or(|schema| schema.starts_with(r#"{"type":"object""#));
+    let needed = if object { Feature::StructuredContent } else { Feature::AnyStructuredContent };
+    version.supports(needed)
 }
 
 /// Runs a tool: unknown name → -32602; bad arguments → a result that says what is wrong (spec: server/tools).
@@ -91,7 +98,7 @@ pub(super) async fn run(name: &str, call: Call) -> Answer {
         Err(Stop::Failed(format!("invalid arguments: {}", faults.join("; "))))
     };
     match answer {
-        Ok(result) => Ok(fit(result, version)),
+        Ok(result) => Ok(fit(result, tool, version)),
         Err(Stop::Failed(message)) => Ok(json!({"content": [content::text(message)], "isError": true})),
         Err(stop) => Err(stop),
     }
@@ -112,13 +119,13 @@ pub(super) fn structured(value: &Value) -> Value {
     json!({"content": [content::text(value.to_string())], "structuredContent": value})
 }
 
-fn fit(mut result: Value, version: Version) -> Value {
+fn fit(mut result: Value, tool: &Tool, version: Version) -> Value {
     if let Some(blocks) = result["content"].as_array_mut() {
         for block in blocks {
             *block = content::fit(block.take(), version);
         }
     }
-    if !version.supports(Feature::StructuredContent)
+    if !knows_output(tool, version)
         && let Some(result) = result.as_object_mut()
     {
         result.remove("structuredContent");
@@ -143,7 +150,10 @@ mod tests {
                 assert!(property["type"].is_string() || property["$ref"].is_string(), "{}.{name}", tool.name);
             }
             if let Some(output) = tool.output {
-                assert_eq!(serde_json::from_str::<Value>(output).unwrap()["type"], "object", "{}", tool.name);
+                let kind = serde_json::from_str::<Value>(output).unwrap()["type"].clone();
+                assert!(kind == "object" || kind == "array", "{}", tool.name);
+                let first = format!(r#"{{"type":{kind}"#);
+                assert!(output.starts_with(&first), "{}: its type must stand first", tool.name);
             }
             assert!(
                 tool.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
@@ -166,5 +176,24 @@ mod tests {
         let keys: Vec<_> = old[2].as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, ["name", "description", "inputSchema"]);
         assert_eq!(parsed[2]["outputSchema"]["required"][0], "sum");
+    }
+
+    #[test]
+    fn structured_output_is_shown_to_those_who_know_its_kind() {
+        let rows = [
+            ("add", Version::V2025_03_26, false),
+            ("add", Version::V2025_06_18, true),
+            ("connection", Version::V2025_06_18, true),
+            ("primes", Version::V2025_11_25, false),
+            ("primes", Version::V2026_07_28, true),
+        ];
+        for (name, version, shown) in rows {
+            let tool = find(name, false).unwrap();
+            let result = fit(structured(&Value::from(1)), tool, version);
+            assert_eq!(result["structuredContent"].is_number(), shown, "{name} {version}");
+            let list = String::from_utf8(list(version, false)).unwrap();
+            let output = tool.output.map(|schema| list.contains(&format!("\"outputSchema\":{schema}")));
+            assert!(output.is_none_or(|listed| listed == shown), "{name} {version}");
+        }
     }
 }
