@@ -1,12 +1,12 @@
 """`not-carried.toml`: what a placement cannot carry by the specification's own words, check by check.
 
-Everything else that fails is a failure. An entry that excuses nothing is one too: it would hide the next mistake.
+Everything else that fails is a failure. An excuse that is not needed is one too: it would hide the next mistake.
 """
 
 import tomllib
 from dataclasses import dataclass
 
-FIELDS = ("placement", "suite", "scenario", "check", "why", "page")
+TEXTS = ("placement", "suite", "scenario", "why", "page")
 PAGES = "https://modelcontextprotocol.io/specification/"
 MOST = 6
 
@@ -16,15 +16,16 @@ class Entry:
     placement: str
     suite: str
     scenario: str
-    check: str
+    checks: tuple
+    """Ids of the checks that may fail; all others of the scenario count as ever."""
     why: str
     page: str
 
     def __str__(self):
-        return f"{self.placement} | {self.suite} | {self.scenario} | {self.check}"
+        return f"{self.placement} | {self.suite} | {self.scenario}"
 
     def excuses(self, placement, suite, scenario, check):
-        return (self.placement, self.suite, self.scenario, self.check) == (placement, suite, scenario, check)
+        return (self.placement, self.suite, self.scenario) == (placement, suite, scenario) and check in self.checks
 
 
 def read(path, placements, known):
@@ -35,19 +36,30 @@ def read(path, placements, known):
         return [], [f"{path.name}: {broken}"]
     entries, faults = [], []
     for number, row in enumerate(written.pop("entry", []), 1):
-        wrong = [f"`{field}` is not a field" for field in row if field not in FIELDS]
-        wrong += [f"`{field}` is missing" for field in FIELDS if not isinstance(row.get(field), str) or not row[field]]
+        wrong = list(shape_of(row))
         if not wrong:
-            entry = Entry(**row)
-            wrong = faults_of(entry, placements, known)
+            entry = Entry(**{**row, "checks": tuple(row["checks"])})
+            wrong = list(faults_of(entry, placements, known))
             entries.append(entry)
         faults += [f"{path.name}, entry {number}: {fault}" for fault in wrong]
     faults += [f"{path.name}: `{key}` is not a key" for key in written]
-    if len(entries) != len(set((entry.placement, entry.suite, entry.scenario, entry.check) for entry in entries)):
+    if len(entries) != len({str(entry) for entry in entries}):
         faults.append(f"{path.name}: an entry stands there twice")
     if len(entries) > MOST:
         faults.append(f"{path.name}: {len(entries)} entries, at most {MOST} are allowed")
     return entries, faults
+
+
+def shape_of(row):
+    yield from (f"`{field}` is not a field" for field in row if field not in (*TEXTS, "checks"))
+    yield from (f"`{field}` must be a text" for field in TEXTS if not is_text(row.get(field)))
+    checks = row.get("checks")
+    if not isinstance(checks, list) or not checks or not all(is_text(check) for check in checks):
+        yield "`checks` must be a list of ids"
+
+
+def is_text(value):
+    return isinstance(value, str) and value != ""
 
 
 def faults_of(entry, placements, known):

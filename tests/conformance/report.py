@@ -24,7 +24,7 @@ class Report:
     """Checks by (suite, revision, scenario) and column."""
 
     def __init__(self, excuses=()):
-        self.excuses = {entry: 0 for entry in excuses}
+        self.excuses = {entry: set() for entry in excuses}
         self.columns = []
         self.rows = {}
         self.excused = []
@@ -47,7 +47,7 @@ class Report:
             return check
         for entry in self.excuses:
             if entry.excuses(column, row[0], row[2], check.get("id")):
-                self.excuses[entry] += 1
+                self.excuses[entry].add(check.get("id"))
                 self.excused.append((row, column, check))
                 return {**check, "status": "EXCUSED"}
         return check
@@ -57,8 +57,9 @@ class Report:
         for entry, used in self.excuses.items():
             ran = any(entry.placement in columns and (suite, scenario) == (entry.suite, entry.scenario)
                       for (suite, _, scenario), columns in self.rows.items())
-            if ran and not used:
-                self.faults.append(f"not needed: {entry}")
+            for check in entry.checks if ran else ():
+                if check not in used:
+                    self.faults.append(f"an excuse that is not needed: {entry} | {check}")
 
     def each(self, status):
         for row, by_column in self.rows.items():
