@@ -1,13 +1,13 @@
 //! The one place where answers and errors become HTTP responses (reference: mcp.md 1.3, 1.4, 2.4). A plain answer goes
 //! out as JSON; an event stream begins at the first event that is not the answer, or after some silence (decision D7).
 
-use crate::body::{Events, Large, OutBody};
+use crate::body::{Events, Large, OutBody, Source};
 use futures_core::Stream;
 use futures_util::StreamExt;
 use http::{HeaderValue, Response, StatusCode, header};
-use portreeve_gateway::{Last, Level, Out, Refusal, Reply};
+use portreeve_gateway::{Exchange, Gateway, Last, Level, Out, Refusal, Reply, Sending, Session};
 use portreeve_mcp::{Code, Era, FrameError, Id, Outcome, RpcError, frame, header as names};
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 /// Results above this size go out beside their envelope instead of being copied into it.
 const SHARE_ABOVE: usize = 8 << 10;
@@ -72,21 +72,55 @@ fn status_of(era: Era, error: &RpcError) -> StatusCode {
 
 /// The answer to a request.
 pub(crate) async fn reply(era: Era, id: Id, reply: Reply, sse_after: Duration) -> Response<OutBody> {
-    match reply {
-        Reply::Refused(refusal) => refused(era, &id, refusal),
-        Reply::Whole(outcome) => outcome_response(era, &id, outcome),
-        Reply::Updates(updates) => events(id, updates, None),
-        Reply::Call(mut exchange) => match tokio::time::timeout(sse_after, exchange.next()).await {
-            Err(_) => events(id, exchange, None),
-            Ok(Some(Out::Last(Last::Outcome(outcome)))) => outcome_response(era, &id, outcome),
-            Ok(Some(Out::Last(Last::Large { stream, splice }))) => {
-                json(StatusCode::OK, OutBody::Large(Box::new(Large::json(&id, stream, splice))))
-            }
-            Ok(Some(first @ Out::Message(_))) => events(id, exchange, Some(first)),
-            // Cancelled before anything was said: an empty stream is the only answer that is none.
-            Ok(Some(Out::Gone) | None) => events(id, exchange, Some(Out::Gone)),
+    match begin(era, &id, reply, sse_after).await {
+        Begun::Whole(response) => *response,
+        Begun::Stream(call, first) => events(id, call, first),
+    }
+}
+
+/// The answer to a request of a session: a stream of it can be taken up again (check 155).
+pub(crate) async fn reply_in_session(
+    gateway: &Arc<Gateway>,
+    session: &Arc<Session>,
+    id: Id,
+    reply: Reply,
+    sse_after: Duration,
+) -> Response<OutBody> {
+    match begin(Era::Legacy, &id, reply, sse_after).await {
+        Begun::Whole(response) => *response,
+        Begun::Stream(call, first) => match gateway.send_call(session, &id, call, first) {
+            Ok(sending) => kept(sending),
+            Err((call, first)) => events(id, call, first),
         },
     }
+}
+
+/// How an answer begins.
+enum Begun {
+    Whole(Box<Response<OutBody>>),
+    /// As a stream: there is more to say than the answer, and perhaps something was said already.
+    Stream(Box<Exchange>, Option<Out>),
+}
+
+async fn begin(era: Era, id: &Id, reply: Reply, sse_after: Duration) -> Begun {
+    let response = match reply {
+        Reply::Refused(refusal) => refused(era, id, refusal),
+        Reply::Whole(outcome) => outcome_response(era, id, outcome),
+        Reply::Updates(updates) => events(id.clone(), updates, None),
+        Reply::Call(mut exchange) => match tokio::time::timeout(sse_after, exchange.next()).await {
+            Err(_) => return Begun::Stream(exchange, None),
+            Ok(Some(Out::Last(Last::Outcome(outcome)))) => outcome_response(era, id, outcome),
+            Ok(Some(Out::Last(Last::Large { stream, splice }))) => {
+                json(StatusCode::OK, OutBody::Large(Box::new(Large::json(id, stream, splice))))
+            }
+            Ok(Some(first @ (Out::Message(_) | Out::HangUp(_)))) => {
+                return Begun::Stream(exchange, Some(first));
+            }
+            // Cancelled before anything was said: an empty stream is the only answer that is none.
+            Ok(Some(Out::Gone) | None) => events(id.clone(), exchange, Some(Out::Gone)),
+        },
+    };
+    Begun::Whole(Box::new(response))
 }
 
 pub(crate) fn outcome_response(era: Era, id: &Id, outcome: Outcome) -> Response<OutBody> {
@@ -106,7 +140,12 @@ pub(crate) fn events<S>(id: Id, source: S, first: Option<Out>) -> Response<OutBo
 where
     S: IntoSource,
 {
-    stream(OutBody::Events(Box::new(Events::new(id, source.into_source(), first))))
+    stream(OutBody::Events(Box::new(Events::new(Source::Plain(id, source.into_source()), first))))
+}
+
+/// An event stream that can be taken up again.
+pub(crate) fn kept(sending: Sending) -> Response<OutBody> {
+    stream(OutBody::Events(Box::new(Events::new(Source::Kept(Box::new(sending)), None))))
 }
 
 /// A response whose body is an event stream (check 61).

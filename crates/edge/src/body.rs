@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use http_body::{Frame, SizeHint};
-use portreeve_gateway::{Last, Out};
+use portreeve_gateway::{Last, Out, Sending, Sent, What};
 use portreeve_mcp::{Id, frame, service::RawStream, sse};
 use std::{
     collections::VecDeque,
@@ -20,6 +20,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How often an idle stream shows that it lives: below the idle limits of common proxies (decision D7).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How many bytes of ready events go out as one chunk, about; more would only make the reader wait.
+const CHUNK: usize = 16 << 10;
+/// After how many milliseconds a client may take a broken stream up again: one second, as browsers do.
+const RETRY: u64 = 1000;
 
 /// A body of ours.
 pub(crate) enum OutBody {
@@ -90,11 +95,23 @@ impl http_body::Body for OutBody {
     }
 }
 
-type Source = Pin<Box<dyn Stream<Item = Out> + Send>>;
+/// Where the events of a stream come from.
+pub(crate) enum Source {
+    /// From the request with this id, for this connection alone.
+    Plain(Id, Pin<Box<dyn Stream<Item = Out> + Send>>),
+    /// From a stream that can be taken up again.
+    Kept(Box<Sending>),
+}
 
-/// An event stream over what a call says.
+/// What became of one turn of a source.
+enum Turn {
+    Said,
+    Begun(Large),
+    Ended,
+}
+
+/// An event stream. Events that are ready together go out together.
 pub(crate) struct Events {
-    id: Id,
     source: Option<Source>,
     first: Option<Out>,
     large: Option<Large>,
@@ -102,52 +119,39 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(id: Id, source: Source, first: Option<Out>) -> Self {
+    pub(crate) fn new(source: Source, first: Option<Out>) -> Self {
         let keep_alive = Box::pin(tokio::time::sleep(KEEP_ALIVE));
-        Self { id, source: Some(source), first, large: None, keep_alive }
+        Self { source: Some(source), first, large: None, keep_alive }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         if let Some(large) = &mut self.large {
             return large.poll_chunk(cx);
         }
-        let out = match self.poll_out(cx) {
-            Poll::Ready(out) => out,
-            Poll::Pending => {
-                ready!(self.keep_alive.as_mut().poll(cx));
-                self.rest(cx);
-                return Poll::Ready(Some(Ok(Bytes::from_static(b": keep-alive\n\n"))));
-            }
-        };
-        self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
-        let mut event = Vec::new();
-        match out {
-            Some(Out::Message(message)) => sse::encode_event(&mut event, None, Some("message"), &message),
-            Some(Out::Last(Last::Outcome(outcome))) => {
-                self.source = None;
-                let message = frame::encode_response(Some(&self.id), &outcome);
-                sse::encode_event(&mut event, None, Some("message"), &message);
-            }
-            Some(Out::Last(Last::Large { stream, splice })) => {
-                self.source = None;
-                event.extend_from_slice(b"event: message\ndata: ");
-                event.extend_from_slice(&frame::response_head(Some(&self.id), 0));
-                self.large =
-                    Some(Large { head: None, stream: Some(stream), splice, tail: b"}\n\n", one_line: true });
-            }
-            Some(Out::Gone) | None => {
-                self.source = None;
-                return Poll::Ready(None);
+        let mut out = Vec::new();
+        while out.len() < CHUNK {
+            let Some(source) = &mut self.source else { break };
+            let first = self.first.take();
+            match source.poll_turn(first, &mut out, cx) {
+                Poll::Ready(Turn::Said) => {}
+                Poll::Ready(Turn::Begun(large)) => {
+                    self.source = None;
+                    self.large = Some(large);
+                }
+                Poll::Ready(Turn::Ended) => self.source = None,
+                Poll::Pending => break,
             }
         }
-        Poll::Ready(Some(Ok(event.into())))
-    }
-
-    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Out>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(first));
+        if !out.is_empty() {
+            self.keep_alive.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            return Poll::Ready(Some(Ok(out.into())));
         }
-        self.source.as_mut().map_or(Poll::Ready(None), |source| source.poll_next_unpin(cx))
+        if self.source.is_none() {
+            return Poll::Ready(None);
+        }
+        ready!(self.keep_alive.as_mut().poll(cx));
+        self.rest(cx);
+        Poll::Ready(Some(Ok(Bytes::from_static(b": keep-alive\n\n"))))
     }
 
     /// Sets the keep-alive timer again and makes sure that it wakes us.
@@ -157,6 +161,64 @@ impl Events {
             cx.waker().wake_by_ref();
         }
     }
+}
+
+impl Source {
+    /// Writes the next event, if there is one.
+    fn poll_turn(&mut self, first: Option<Out>, event: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Turn> {
+        match self {
+            Self::Plain(id, source) => {
+                let out = match first {
+                    Some(out) => Some(out),
+                    None => ready!(source.poll_next_unpin(cx)),
+                };
+                Poll::Ready(plain_event(id, out.unwrap_or(Out::Gone), event))
+            }
+            Self::Kept(sending) => {
+                let sent = ready!(sending.poll_next_unpin(cx));
+                Poll::Ready(sent.map_or(Turn::Ended, |sent| kept_event(sent, event)))
+            }
+        }
+    }
+}
+
+fn plain_event(id: &Id, out: Out, event: &mut Vec<u8>) -> Turn {
+    match out {
+        Out::Message(message) => sse::encode_event(event, None, Some("message"), &message),
+        Out::HangUp(_) => {}
+        Out::Last(Last::Outcome(outcome)) => {
+            let message = frame::encode_response(Some(id), &outcome);
+            sse::encode_event(event, None, Some("message"), &message);
+            return Turn::Ended;
+        }
+        Out::Last(Last::Large { stream, splice }) => {
+            return Turn::Begun(Large::event(id, stream, splice, event));
+        }
+        Out::Gone => return Turn::Ended,
+    }
+    Turn::Said
+}
+
+fn kept_event(sent: Sent, event: &mut Vec<u8>) -> Turn {
+    let id = sent.id.map(|id| id.to_string());
+    match sent.what {
+        // The revision asks for an event without data at the beginning, so that there is an id to come back with.
+        What::Start => sse::encode_start(event, id.as_deref().unwrap_or_default(), RETRY),
+        What::Message(message) => sse::encode_event(event, id.as_deref(), Some("message"), &message),
+        What::HangUp(retry) => {
+            if let Some(retry) = retry {
+                sse::encode_retry(event, u64::try_from(retry.as_millis()).unwrap_or(RETRY));
+            }
+            return Turn::Ended;
+        }
+        What::Large { id: request, stream, splice } => {
+            if let Some(id) = id {
+                event.extend_from_slice(format!("id: {id}\n").as_bytes());
+            }
+            return Turn::Begun(Large::event(&request, stream, splice, event));
+        }
+    }
+    Turn::Said
 }
 
 /// Everything that an HTTP+SSE client is told, on one stream; it ends with the client or with the gate.
@@ -229,6 +291,13 @@ impl Large {
             tail: b"}",
             one_line: false,
         }
+    }
+
+    /// An event with this id, whose beginning is written here.
+    fn event(id: &Id, stream: RawStream, splice: &'static [u8], event: &mut Vec<u8>) -> Self {
+        event.extend_from_slice(b"event: message\ndata: ");
+        event.extend_from_slice(&frame::response_head(Some(id), 0));
+        Self { head: None, stream: Some(stream), splice, tail: b"}\n\n", one_line: true }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {

@@ -164,7 +164,7 @@ impl Visit<'_> {
                 };
                 let inbound = self.inbound(&id, method, raw, params);
                 let reply = self.edge.gateway.legacy(inbound, meta, &session).await;
-                answer::reply(Era::Legacy, id, reply, self.edge.sse_after).await
+                answer::reply_in_session(&self.edge.gateway, &session, id, reply, self.edge.sse_after).await
             }
             Class::ModernNotification | Class::Nowhere => nowhere(Some(&id)),
         }
@@ -386,9 +386,30 @@ impl Visit<'_> {
             return answer::problem(StatusCode::NOT_ACCEPTABLE, "accept text/event-stream");
         }
         match self.session() {
-            Ok(session) => answer::events(Id::number(0), self.edge.gateway.session_stream(&session), None),
+            Ok(session) => self.session_stream(&session),
             Err(response) => *response,
         }
+    }
+
+    /// The session's own stream, or any of its streams after the event that the client had last (check 155).
+    fn session_stream(&self, session: &Arc<Session>) -> Response<OutBody> {
+        let gateway = &self.edge.gateway;
+        let last = single(self.headers, http::HeaderName::from_static(names::LAST_EVENT_ID));
+        let taken_up = match last.map(|last| last.map(std::str::from_utf8)) {
+            Ok(None) => {
+                return match gateway.send_session(session) {
+                    Some(sending) => answer::kept(sending),
+                    None => answer::events(Id::number(0), gateway.session_stream(session), None),
+                };
+            }
+            Ok(Some(Ok(last))) => gateway.take_up(session, last),
+            Ok(Some(Err(_))) | Err(()) => None,
+        };
+        let text =
+            "`Last-Event-ID` names no event of this session that is still known; what followed it is lost";
+        let lost =
+            || answer::rpc_error(StatusCode::BAD_REQUEST, None, RpcError::new(Code::INVALID_REQUEST, text));
+        taken_up.map_or_else(lost, answer::kept)
     }
 
     fn delete(&self) -> Response<OutBody> {

@@ -148,14 +148,9 @@ impl Gateway {
         ctx.wants_progress = progress_token.is_some();
         ctx.meta = passing(&meta);
         let cancel = session.begin(&inbound.id);
-        let client = Client::Legacy { session: session.clone(), cancel: cancel.clone() };
-        let id = inbound.id.clone();
+        let client = Client::Legacy { session: session.clone(), cancel };
         let call = Call { inbound, client, ctx, progress_token, headers: None, agreed: Vec::new(), began };
-        let reply = self.call(call).await;
-        if !matches!(reply, Reply::Call(_)) {
-            session.finish(&id, &cancel);
-        }
-        reply
+        self.call(call).await
     }
 
     /// The life of a call.

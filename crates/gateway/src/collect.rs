@@ -7,7 +7,7 @@ use portreeve_mcp::{
 };
 
 /// The largest result that is put together from a stream.
-const LARGEST: usize = 64 << 20;
+pub(crate) const LARGEST: usize = 64 << 20;
 
 /// The leg's answer. Questions are left unanswered, which tells the server that nobody is there.
 pub(crate) async fn collect(mut leg: Leg) -> Result<Outcome, Failure> {
@@ -20,7 +20,7 @@ pub(crate) async fn collect(mut leg: Leg) -> Result<Outcome, Failure> {
                     "asked for input where nothing may be asked",
                 ));
             }
-            Event::Notification(_) | Event::Ask(_) | Event::AskWithdrawn(_) => {}
+            Event::Notification(_) | Event::Ask(_) | Event::AskWithdrawn(_) | Event::HangUp(_) => {}
         }
     }
     Err(Failure::new(FailureKind::OutcomeUnknown, "ended without an answer"))

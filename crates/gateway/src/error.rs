@@ -25,6 +25,8 @@ pub const NO_COMMON_VERSION: Code = Code(-31007);
 pub const SHUTTING_DOWN: Code = Code(-31008);
 /// The server asked more rounds of questions than one call may.
 pub const TOO_MANY_ROUNDS: Code = Code(-31010);
+/// The call ended while its client was away, and its answer was too large to be kept.
+pub const NOT_KEPT: Code = Code(-31011);
 /// Not within the caller's rate.
 pub const RATE_LIMITED: Code = Code(-31012);
 
@@ -94,6 +96,11 @@ pub(crate) fn of_failure(failure: &Failure) -> RpcError {
         FailureKind::ShuttingDown => (SHUTTING_DOWN, "the gate is shutting down; nothing was run, try again"),
     };
     RpcError::new(code, text)
+}
+
+/// A result that cannot be put together for a client that takes only whole messages.
+pub(crate) fn too_large() -> RpcError {
+    of_failure(&Failure::new(FailureKind::Protocol, "the result is too large"))
 }
 
 /// The one text for every `requestState` that does not open or does not fit (checks 88–91, 101).

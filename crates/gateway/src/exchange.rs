@@ -16,7 +16,7 @@ use crate::{
     collect, error,
     record::{End, Record},
     server::Server,
-    session::{CancelFlag, Session},
+    session::{InFlight, Session},
 };
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -32,6 +32,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::time::Sleep;
 
@@ -39,6 +40,9 @@ use tokio::time::Sleep;
 pub enum Out {
     /// A message on the call's stream: a notification, or (legacy) a request to the client.
     Message(Vec<u8>),
+    /// The server wants this call's stream closed and taken up again after this time (spec 2025-11-25). The call goes on;
+    /// doors without such streams go on with it.
+    HangUp(Option<Duration>),
     /// The answer; nothing follows.
     Last(Last),
     /// The call ended without an answer, because its client cancelled it.
@@ -71,10 +75,39 @@ impl Last {
     }
 }
 
+impl Last {
+    /// The answer as one message. `None`: it is larger than this.
+    pub(crate) async fn encode(self, id: Option<&Id>, most: usize) -> Option<Vec<u8>> {
+        let (mut stream, mut splice) = match self {
+            Self::Outcome(outcome) => return Some(frame::encode_response(id, &outcome)),
+            Self::Large { stream, splice } => (stream, splice),
+        };
+        let mut message = frame::response_head(id, 0);
+        while let Some(chunk) = stream.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(failure) => {
+                    tracing::warn!(kind = ?failure.kind, "a large answer broke off: {}", failure.detail);
+                    return Some(frame::encode_response(id, &Outcome::Error(error::of_failure(&failure))));
+                }
+            };
+            if message.len() + chunk.len() > most {
+                return None;
+            }
+            let (brace, rest) = chunk.split_at(usize::from(!splice.is_empty()).min(chunk.len()));
+            message.extend_from_slice(brace);
+            message.extend_from_slice(std::mem::take(&mut splice));
+            message.extend_from_slice(rest);
+        }
+        message.push(b'}');
+        Some(message)
+    }
+}
+
 /// The client's side of a call.
 pub(crate) enum Client {
     Modern,
-    Legacy { session: Arc<Session>, cancel: Arc<CancelFlag> },
+    Legacy { session: Arc<Session>, cancel: InFlight },
 }
 
 /// Where a call stands.
@@ -139,14 +172,31 @@ impl Exchange {
         Self { inner: Some(inner) }
     }
 
-    /// The answer alone; what the server asks meanwhile is declined.
-    pub(crate) async fn into_outcome(mut self) -> Option<Outcome> {
-        if let Some(inner) = &mut self.inner {
+    /// The request's id, as long as the call goes on.
+    pub(crate) fn id(&self) -> Option<&Id> {
+        self.inner.as_ref().map(|inner| &inner.id)
+    }
+
+    /// Nobody reads any more: open questions are given up, further ones are declined.
+    pub(crate) fn leave(&mut self) {
+        if let Some(inner) = self.inner.as_mut().filter(|inner| !inner.detached) {
             inner.detach();
         }
+    }
+
+    /// Somebody reads again.
+    pub(crate) fn rejoin(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.detached = false;
+        }
+    }
+
+    /// The answer alone; what the server asks meanwhile is declined.
+    pub(crate) async fn into_outcome(mut self) -> Option<Outcome> {
+        self.leave();
         loop {
             match self.next().await? {
-                Out::Message(_) => {}
+                Out::Message(_) | Out::HangUp(_) => {}
                 Out::Gone => return None,
                 Out::Last(last) => return Some(last.into_outcome().await),
             }
@@ -162,6 +212,7 @@ impl Stream for Exchange {
         let step = ready!(inner.poll_step(cx));
         let out = match step {
             Step::Message(message) => return Poll::Ready(Some(Out::Message(message))),
+            Step::HangUp(retry) => return Poll::Ready(Some(Out::HangUp(retry))),
             Step::Last(last) => Out::Last(last),
             Step::Gone => Out::Gone,
             Step::Park => {
@@ -182,7 +233,7 @@ impl Drop for Exchange {
         }
         let gateway = inner.gateway.clone();
         let finish = match &inner.client {
-            Client::Legacy { cancel, .. } => !cancel.is_raised(),
+            Client::Legacy { cancel, .. } => !cancel.flag.is_raised(),
             Client::Modern => inner.parked_as.is_some_and(|call| gateway.parking.is_awaited(call)),
         };
         if finish && !gateway.shutdown.is_cancelled() {
@@ -200,7 +251,7 @@ async fn finish_unread(mut inner: Box<Inner>) {
     let steps = std::future::poll_fn(|cx| {
         loop {
             match ready!(inner.poll_step(cx)) {
-                Step::Message(_) => {}
+                Step::Message(_) | Step::HangUp(_) => {}
                 Step::Last(_) | Step::Gone | Step::Park => return Poll::Ready(()),
             }
         }
@@ -215,6 +266,7 @@ async fn finish_unread(mut inner: Box<Inner>) {
 /// What one step of a call brings.
 pub(crate) enum Step {
     Message(Vec<u8>),
+    HangUp(Option<Duration>),
     Last(Last),
     Gone,
     Park,
@@ -278,8 +330,8 @@ impl Inner {
 
     fn poll_cancelled(&self, cx: &mut Context<'_>) -> bool {
         let Client::Legacy { cancel, .. } = &self.client else { return false };
-        cancel.waker.register(cx.waker());
-        cancel.is_raised()
+        cancel.flag.waker.register(cx.waker());
+        cancel.flag.is_raised()
     }
 
     fn poll_ask_deadline(&mut self, cx: &mut Context<'_>) {
@@ -328,6 +380,9 @@ impl Inner {
             Event::AskWithdrawn(key) => {
                 bridge::on_withdrawn(self, key);
                 None
+            }
+            Event::HangUp(retry) => {
+                matches!(self.client, Client::Legacy { .. }).then_some(Step::HangUp(retry))
             }
             Event::InputRequired(input) => bridge::on_input_required(self, input),
             Event::Final(end) => self.on_end(end),
@@ -420,7 +475,7 @@ impl Inner {
     }
 
     /// Answers a parked call's questions with refusals and lets the server finish for a moment: time is over.
-    pub(crate) async fn expire(mut self: Box<Self>, grace: std::time::Duration) {
+    pub(crate) async fn expire(mut self: Box<Self>, grace: Duration) {
         bridge::give_up_asks(&mut self);
         if let Some(leg) = self.leg.take() {
             // Whatever the server makes of it has no reader; the leg's drop cancels what is left.

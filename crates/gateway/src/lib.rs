@@ -2,7 +2,8 @@
 //! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
 //!
 //! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
-//! `session`, `catalogue`, `listen`, `local`, `server` (the only way to a server), `state` (what is sealed), [`record`].
+//! `session`, `ring` and `sending`
+//! (streams that can be taken up again), `catalogue`, `listen`, `local`, `server` (the only way to a server), `state` (what is sealed), [`record`].
 
 mod bridge;
 pub mod call;
@@ -16,6 +17,8 @@ mod park;
 mod pipe;
 mod rate;
 pub mod record;
+mod ring;
+mod sending;
 pub mod server;
 mod session;
 mod state;
@@ -26,6 +29,8 @@ pub use exchange::{Exchange, Last, Out};
 pub use listen::Updates;
 pub use pipe::Pipe;
 pub use record::{End, Record, Recorder};
+pub use ring::EventId;
+pub use sending::{Sending, Sent, What};
 pub use server::{Eras, Isolation, Offer, Server, ServerSetup};
 pub use session::Session;
 
@@ -88,6 +93,8 @@ pub struct Gateway {
     pub(crate) waiting: TaskTracker,
     pub(crate) rates: Rates,
     pub(crate) sessions: Sessions,
+    /// What the event streams of all sessions keep.
+    pub(crate) replay: Arc<ring::Total>,
     pub(crate) tracker: TaskTracker,
     pub(crate) shutdown: CancellationToken,
     /// Cancelled first: nothing is parked any more, streams end, what waits is answered.
@@ -113,6 +120,7 @@ impl Gateway {
             seals: setup.seals,
             replica: setup.replica,
             rates: Rates::new(setup.limits.calls_per_minute),
+            replay: Arc::new(ring::Total::new(setup.limits.replay_total)),
             limits: setup.limits,
             park_ttl: setup.park_ttl,
             recorder: setup.recorder,

@@ -3,8 +3,9 @@
 //! where the principal comes from is the doors' business.
 
 use crate::{
-    Gateway, Inbound, Last, Out, Reply, Server, Session, error::unsupported_version, read_envelope,
-    read_params,
+    Gateway, Inbound, Out, Reply, Server, Session, collect,
+    error::{self, unsupported_version},
+    read_envelope, read_params,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -266,20 +267,11 @@ impl Pipe {
             match out {
                 Out::Message(message) => self.send(message).await,
                 Out::Gone => return,
-                Out::Last(Last::Outcome(outcome)) => {
-                    return self.send(frame::encode_response(id, &outcome)).await;
-                }
-                Out::Last(Last::Large { mut stream, splice }) => {
-                    let mut message = frame::response_head(id, 0);
-                    let mut splice = Some(splice);
-                    while let Some(Ok(chunk)) = stream.next().await {
-                        let cut = usize::from(splice.is_some()).min(chunk.len());
-                        message.extend_from_slice(&chunk[..cut]);
-                        message.extend_from_slice(splice.take().unwrap_or_default());
-                        message.extend_from_slice(&chunk[cut..]);
-                    }
-                    message.push(b'}');
-                    return self.send(message).await;
+                Out::HangUp(_) => {}
+                Out::Last(last) => {
+                    let message = last.encode(id, collect::LARGEST).await;
+                    let too_large = || frame::encode_response(id, &Outcome::Error(error::too_large()));
+                    return self.send(message.unwrap_or_else(too_large)).await;
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! what lives (open questions, calls in flight, streams) belongs to the replica that made it. A session id is a name,
 //! never a credential: every request is authenticated on its own, and a foreign id looks like an unknown one.
 
-use crate::{Gateway, server::Server, state::SessionState};
+use crate::{Gateway, ring::Ring, server::Server, state::SessionState};
 use foldhash::{HashMap, HashMapExt};
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
@@ -54,6 +54,22 @@ impl CancelFlag {
     }
 }
 
+/// A request's entry among those in flight, for as long as anybody deals with it.
+pub(crate) struct InFlight {
+    session: Arc<Session>,
+    id: Id,
+    pub(crate) flag: Arc<CancelFlag>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut in_flight = lock(&self.session.in_flight);
+        if in_flight.get(&self.id).is_some_and(|known| Arc::ptr_eq(known, &self.flag)) {
+            in_flight.remove(&self.id);
+        }
+    }
+}
+
 /// One legacy session.
 pub struct Session {
     id: Box<str>,
@@ -72,10 +88,12 @@ pub struct Session {
     subscriptions: tokio::sync::watch::Sender<Arc<[Text]>>,
     stream: Mutex<Option<CancellationToken>>,
     used: AtomicU64,
+    /// What its event streams have said; made with the first stream.
+    pub(crate) ring: Mutex<Option<Box<Ring>>>,
     ended: CancellationToken,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -117,17 +135,10 @@ impl Session {
         self.log_level.store(level as u8 + 1, Ordering::Relaxed);
     }
 
-    pub(crate) fn begin(&self, id: &Id) -> Arc<CancelFlag> {
+    pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> InFlight {
         let flag = Arc::new(CancelFlag::default());
         lock(&self.in_flight).insert(id.clone(), flag.clone());
-        flag
-    }
-
-    pub(crate) fn finish(&self, id: &Id, flag: &Arc<CancelFlag>) {
-        let mut in_flight = lock(&self.in_flight);
-        if in_flight.get(id).is_some_and(|known| Arc::ptr_eq(known, flag)) {
-            in_flight.remove(id);
-        }
+        InFlight { session: self.clone(), id: id.clone(), flag }
     }
 
     /// The client no longer wants that request; unknown and finished ones are ignored (check 67).
@@ -194,8 +205,15 @@ impl Session {
     fn end(&self) {
         self.ended.cancel();
         lock(&self.pending).clear();
+        drop(lock(&self.ring).take());
         for flag in lock(&self.in_flight).values() {
             flag.raise();
+        }
+    }
+
+    fn sweep_streams(&self) {
+        if let Some(ring) = lock(&self.ring).as_mut() {
+            ring.sweep(tokio::time::Instant::now());
         }
     }
 
@@ -236,7 +254,10 @@ impl Sessions {
 
     pub(crate) fn sweep(&self, now: u64) {
         for shard in &self.shards {
-            lock(shard).retain(|_, session| !session.is_idle(now));
+            lock(shard).retain(|_, session| {
+                session.sweep_streams();
+                !session.is_idle(now)
+            });
         }
         lock(&self.revoked).retain(|_, until| *until > now);
     }
@@ -299,6 +320,7 @@ impl Gateway {
             subscriptions: tokio::sync::watch::Sender::new(Arc::from([])),
             stream: Mutex::default(),
             used: AtomicU64::new(self.now().0),
+            ring: Mutex::default(),
             ended: self.shutdown.child_token(),
         })
     }

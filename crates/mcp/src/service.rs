@@ -234,6 +234,9 @@ pub enum Event {
     Ask(Ask),
     /// A legacy server no longer wants that answer.
     AskWithdrawn(AskKey),
+    /// A legacy server closed the call's stream and wants it taken up again after this time; the call goes on (spec
+    /// 2025-11-25: basic/transports). A client of ours that can do the same may be let go likewise.
+    HangUp(Option<Duration>),
     /// A modern server ended the leg with questions. The last event of the leg.
     InputRequired(InputRequired),
     /// The answer. The last event of the leg.

@@ -307,6 +307,15 @@ pub fn encode_retry(out: &mut Vec<u8>, milliseconds: u64) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// Writes the empty event with which a stream begins that can be taken up again after this many milliseconds (spec
+/// 2025-11-25: basic/transports): from then on its client has an id to come back with.
+pub fn encode_start(out: &mut Vec<u8>, id: &str, milliseconds: u64) {
+    out.extend_from_slice(b"retry: ");
+    out.extend_from_slice(itoa::Buffer::new().format(milliseconds).as_bytes());
+    out.push(b'\n');
+    encode_event(out, Some(id), None, b"");
+}
+
 /// One line of these bytes, with line ends as blanks.
 fn push_line(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut rest = bytes;

@@ -54,6 +54,8 @@ pub enum Feature {
     StreamableHttp,
     /// An error response may go without an id.
     ErrorWithoutId,
+    /// Streams begin with an empty event, and a server may close them before the answer.
+    Polling,
 }
 
 impl Version {
@@ -103,6 +105,7 @@ impl Version {
             Feature::RichElicitation | Feature::SamplingTools | Feature::ErrorWithoutId => {
                 self >= Self::V2025_11_25
             }
+            Feature::Polling => self == Self::V2025_11_25,
             Feature::AnyStructuredContent => self >= Self::V2026_07_28,
         }
     }

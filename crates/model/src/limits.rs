@@ -21,6 +21,14 @@ pub struct Limits {
     pub rounds: u32,
     /// How many legacy sessions one principal may hold live state for.
     pub sessions_per_principal: usize,
+    /// How many events of one legacy session's streams are kept for a client whose connection breaks.
+    pub replay_events: usize,
+    /// How many bytes of them. Answers are mostly smaller; one that is larger is not kept.
+    pub replay_bytes: usize,
+    /// The same of all sessions together: what the gate spends on clients that may never come back.
+    pub replay_total: usize,
+    /// How long a call with a question waits for such a client; people change networks within this time.
+    pub replay_wait: Duration,
     /// Calls a minute for each authenticated principal (decision D36); `None` = no limit.
     pub calls_per_minute: Option<u32>,
 }
@@ -36,6 +44,10 @@ impl Default for Limits {
             parked_total: 4096,
             rounds: 10,
             sessions_per_principal: 10_000,
+            replay_events: 512,
+            replay_bytes: 1 << 20,
+            replay_total: 256 << 20,
+            replay_wait: Duration::from_secs(60),
             calls_per_minute: None,
         }
     }

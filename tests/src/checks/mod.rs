@@ -8,6 +8,7 @@ mod legacy_side;
 mod lists;
 mod operations;
 mod questions;
+mod resuming;
 mod scripts;
 mod streams;
 mod upstream;

@@ -86,7 +86,29 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
     /// Bytes of the open event stream that were decoded and not yet read.
     decoded: Vec<u8>,
-    events: VecDeque<Value>,
+    events: VecDeque<Told>,
+    /// The id of the last event that was read.
+    last_id: Option<String>,
+}
+
+/// One event as it was on the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) text: String,
+}
+
+impl Told {
+    /// The value of a field.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let value =
+            |line: &'_ str| -> Option<usize> { line.strip_prefix(name)?.strip_prefix(": ").map(str::len) };
+        self.text.lines().find_map(|line| value(line).map(|length| &line[line.len() - length..]))
+    }
+
+    /// The message, if there is one.
+    pub(crate) fn message(&self) -> Option<Value> {
+        data_of(&self.text)
+    }
 }
 
 impl Connection {
@@ -94,7 +116,7 @@ impl Connection {
         let stream =
             soon("a connection", TcpStream::connect(address)).await.expect("the gate takes connections");
         stream.set_nodelay(true).expect("TCP has this option");
-        Self { stream, buffer: Vec::new(), decoded: Vec::new(), events: VecDeque::new() }
+        Self { stream, buffer: Vec::new(), decoded: Vec::new(), events: VecDeque::new(), last_id: None }
     }
 
     /// Sends bytes. A peer that already closed is no error here: what it said before is still to be read.
@@ -164,16 +186,38 @@ impl Connection {
 
     async fn next_event(&mut self) -> Option<Value> {
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Some(event);
+            if let Some(message) = self.next_told().await?.message() {
+                return Some(message);
+            }
+        }
+    }
+
+    /// The next event as it is on the wire, with or without data; `None` at the proper end of the stream.
+    pub(crate) async fn told(&mut self) -> Option<Told> {
+        soon("an event", self.next_told()).await
+    }
+
+    async fn next_told(&mut self) -> Option<Told> {
+        loop {
+            if let Some(told) = self.events.pop_front() {
+                self.last_id = told.field("id").map(str::to_owned).or(self.last_id.take());
+                return Some(told);
             }
             let chunk = self.chunk().await?;
             self.decoded.extend_from_slice(&chunk);
             while let Some(end) = self.decoded.windows(2).position(|window| window == b"\n\n") {
                 let event: Vec<u8> = self.decoded.drain(..end + 2).collect();
-                self.events.extend(data_of(std::str::from_utf8(&event).expect("events are UTF-8")));
+                let text = String::from_utf8(event).expect("events are UTF-8");
+                if !text.starts_with(':') {
+                    self.events.push_back(Told { text });
+                }
             }
         }
+    }
+
+    /// The id of the last event that was read.
+    pub(crate) fn last_id(&self) -> &str {
+        self.last_id.as_deref().expect("events have ids")
     }
 
     /// The next piece of a stream as it is on the wire, comments included; `None` at its proper end.
@@ -257,8 +301,9 @@ fn rest(response: &Response) -> Rest {
     }
 }
 
-/// The JSON of one event; events without data and comments have none.
+/// The JSON of one event; comments and events without data have none.
 fn data_of(event: &str) -> Option<Value> {
     let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-    (!data.is_empty()).then(|| serde_json::from_str(&data.join("\n")).expect("events carry JSON"))
+    let data = data.join("\n");
+    (!data.is_empty()).then(|| serde_json::from_str(&data).expect("events carry JSON"))
 }

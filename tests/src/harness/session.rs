@@ -106,6 +106,21 @@ impl Session {
         (head, connection)
     }
 
+    /// Asks for what followed the event with this id.
+    pub(crate) async fn resume(&self, last: &str) -> (Response, Connection) {
+        let mut connection = self.resume_raw(last).await;
+        let head = connection.head().await.expect("the gate answers");
+        (head, connection)
+    }
+
+    /// The same, with everything still to be read.
+    pub(crate) async fn resume_raw(&self, last: &str) -> Connection {
+        let bare = String::from_utf8(self.bare("GET", "text/event-stream")).expect("heads are text");
+        let mut connection = Connection::open(self.address).await;
+        connection.send(bare.replacen("\r\n", &format!("\r\nLast-Event-ID: {last}\r\n"), 1).as_bytes()).await;
+        connection
+    }
+
     /// Ends the session.
     pub(crate) async fn delete(&self) -> Response {
         let mut connection = Connection::open(self.address).await;

@@ -102,9 +102,6 @@ impl Inner {
         // Before the stage goes: it may hold questions that are still with the client.
         bridge::withdraw_asks(self);
         self.stage = Stage::Done;
-        if let Client::Legacy { session, cancel } = &self.client {
-            session.finish(&self.id, cancel);
-        }
         self.record.end = end;
         self.gateway.recorder.record(&self.record);
     }

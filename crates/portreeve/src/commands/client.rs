@@ -82,6 +82,7 @@ impl LocalClient {
         while let Some(out) = exchange.next().await {
             match out {
                 Out::Message(message) => heard(&message),
+                Out::HangUp(_) => {}
                 Out::Last(Last::Outcome(outcome)) => return outcome,
                 Out::Last(large @ Last::Large { .. }) => return large.into_outcome().await,
                 Out::Gone => break,

@@ -46,6 +46,10 @@ const LIMITS: Keys = Keys {
         "calls_per_minute",
         "parked_per_principal",
         "parked_total",
+        "replay_bytes",
+        "replay_events",
+        "replay_total",
+        "replay_wait",
         "rounds",
         "sessions_per_principal",
     ],
@@ -69,6 +73,11 @@ const SSE_AFTER: Bounds<Duration> = Bounds {
     least: Duration::from_millis(100),
     most: Duration::from_secs(60),
     why: "a stream must begin before proxies give up on a silent answer, and not at every call",
+};
+const REPLAY_WAIT: Bounds<Duration> = Bounds {
+    least: Duration::from_millis(100),
+    most: Duration::from_secs(60 * 60),
+    why: "clients take a moment to reconnect, and the server waits with its question meanwhile",
 };
 
 /// Reads the whole file. What could not be read has its default, and a problem.
@@ -273,6 +282,26 @@ fn mcp(reader: &mut Reader<'_>, at: &At<'_>, servers: &[Server]) -> Mcp {
     mcp
 }
 
+/// What is kept for clients whose connections break.
+fn replay(reader: &mut Reader<'_>, table: &Table<'_>, limits: &mut Limits) {
+    let why = "kept in memory for clients that may never come back";
+    for (key, field, bounds) in [
+        ("replay_bytes", &mut limits.replay_bytes, bounds(16 << 10, 64 << 20, why)),
+        ("replay_total", &mut limits.replay_total, bounds(1 << 20, 64 << 30, why)),
+    ] {
+        if let Some(value) = table.get(key).and_then(|at| reader.size(&at, &bounds)) {
+            *field = value;
+        }
+    }
+    let events = table.get("replay_events").and_then(|at| reader.number(&at, &bounds(16, 100_000, why)));
+    if let Some(events) = events {
+        limits.replay_events = usize::try_from(events).unwrap_or(limits.replay_events);
+    }
+    if let Some(wait) = table.get("replay_wait").and_then(|at| reader.duration(&at, &REPLAY_WAIT)) {
+        limits.replay_wait = wait;
+    }
+}
+
 const fn bounds(least: u64, most: u64, why: &'static str) -> Bounds<u64> {
     Bounds { least, most, why }
 }
@@ -317,6 +346,7 @@ fn limits(reader: &mut Reader<'_>, at: &At<'_>, mut limits: Limits) -> Limits {
     if let Some(at) = table.get("calls_per_minute") {
         limits.calls_per_minute = calls_per_minute(reader, &at).unwrap_or(limits.calls_per_minute);
     }
+    replay(reader, &table, &mut limits);
     limits
 }
 

@@ -100,7 +100,8 @@ keys:
   - {name: ci, secret: "${env:KEY}", allow: [{server: files, tools: ["read_*"]}, {server: "play*"}]}
 limits:
   {body: 1MiB, headers: 16KiB, depth: 32, upstream_message: 10MB, calls_per_minute: unlimited, parked_per_principal: 1,
-   parked_total: 2, rounds: "${env:FIVE}", sessions_per_principal: 4}
+   parked_total: 2, rounds: "${env:FIVE}", sessions_per_principal: 4,
+   replay_bytes: 64KiB, replay_events: 16, replay_total: 1MiB, replay_wait: 2s}
 seal: {keys: ["${file:/run/secrets/seal}"]}
 log: {format: json, level: debug}
 "#;
@@ -122,6 +123,8 @@ fn every_key_of_the_gate_arrives() {
     );
     assert_eq!((limits.calls_per_minute, limits.parked_per_principal, limits.parked_total), (None, 1, 2));
     assert_eq!((limits.rounds, limits.sessions_per_principal), (5, 4));
+    assert_eq!((limits.replay_bytes, limits.replay_events, limits.replay_total), (64 << 10, 16, 1 << 20));
+    assert_eq!(limits.replay_wait, Duration::from_secs(2));
     assert_eq!(config.seal_keys[0].expose(), "fedcba9876543210fedcba9876543210");
     assert_eq!(config.log, Log { format: LogFormat::Json, level: LogLevel::Debug });
     let key = &config.keys[0];
