@@ -13,6 +13,7 @@ mod lists;
 mod plain;
 mod prompts;
 mod resources;
+mod skills;
 mod state;
 mod suite;
 mod table;
@@ -129,7 +130,7 @@ impl Server {
     async fn answer(self: Arc<Self>, ctx: Ctx, request: &Request, emitter: Emitter) -> Answered {
         let (method, params, version) = (&request.method, &request.params, ctx.version);
         if !method.is_request_in(version) {
-            return Err(unknown_method(method).into());
+            return of_extension(method, version, params);
         }
         match method {
             Method::ToolsList => listed(params, "tools", &tools::list(version, self.lists.extra_tool())),
@@ -188,6 +189,12 @@ impl Server {
 
 fn unknown_method(method: &Method) -> RpcError {
     RpcError::new(Code::METHOD_NOT_FOUND, format!("unknown method: {}", method.as_str()))
+}
+
+/// Extensions came with the newest revision; their methods are none of the protocol's own.
+fn of_extension(method: &Method, version: Version, params: &Params) -> Answered {
+    let answer = skills::answer(method.as_str(), params).filter(|_| version.era() == Era::Modern);
+    Ok((answer.unwrap_or_else(|| Err(unknown_method(method)))?.into(), Cache::Public))
 }
 
 fn named(params: &Params, key: &str) -> Result<Text, RpcError> {
@@ -257,6 +264,9 @@ fn capabilities(version: Version) -> Value {
     });
     if version >= Version::V2025_03_26 {
         all["completions"] = json!({});
+    }
+    if version.era() == Era::Modern {
+        all["extensions"] = json!({skills::EXTENSION: {}});
     }
     all
 }

@@ -1,6 +1,7 @@
 //! Resources and templates: fixed ones, two that tools can change, one that changes by itself, and two templates.
+//! Files of skills are read here; only the first of each is listed.
 
-use super::{Server, clock::CLOCK, content};
+use super::{Server, clock::CLOCK, content, skills};
 use portreeve_mcp::{Code, Era, Feature, RpcError, Version};
 use serde_json::{Value, json};
 
@@ -39,6 +40,13 @@ const ENTRIES: &[Entry] = &[
         title: "A clock",
         description: "How long the server stands. Subscribe to it: it changes each second.",
         media_type: "text/plain",
+    },
+    Entry {
+        uri: skills::URI,
+        name: skills::NAME,
+        title: "A skill",
+        description: skills::DESCRIPTION,
+        media_type: skills::MEDIA_TYPE,
     },
     Entry {
         uri: "test://static-text",
@@ -138,7 +146,9 @@ fn contents(demo: &Server, uri: &str) -> Option<(&'static str, &'static str, Str
         NOTE | WATCHED => text(&demo.lists.read(uri)),
         CLOCK => text(&format!("{} seconds", demo.uptime_seconds())),
         EXTRA if demo.lists.extra_resource() => text("You caught me while the list was changed."),
-        _ => from_template(uri),
+        _ => skills::file(uri)
+            .map(|text| (skills::MEDIA_TYPE, "text", text.to_owned()))
+            .or_else(|| from_template(uri)),
     }
 }
 
