@@ -17,7 +17,7 @@ use portreeve_policy::{Allow, Glob, KeyRule, Policy, ToolFilter};
 use portreeve_process::{Launcher, Spec, Supervisor};
 use portreeve_seal::KeyRing;
 use portreeve_servers::demo::Demo;
-use portreeve_upstream::{EraChoice, HttpConfig, Runtime, StdioConfig, Upstream};
+use portreeve_upstream::{EraChoice, HttpConfig, Runtime, StdioConfig, Transport, Upstream};
 use record::LogRecorder;
 use std::{path::Path, sync::Arc, time::Duration, time::SystemTime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -208,6 +208,11 @@ fn service(server: &config::Server, runtime: &Runtime) -> Result<Arc<dyn Service
                 name,
                 url: remote.url.to_string(),
                 era,
+                transport: match remote.transport {
+                    config::Transport::Auto => Transport::Auto,
+                    config::Transport::StreamableHttp => Transport::StreamableHttp,
+                    config::Transport::Sse => Transport::Sse,
+                },
                 headers: headers.collect(),
                 deadlines,
                 idle: IDLE,

@@ -18,6 +18,18 @@ pub enum EraChoice {
     Modern,
 }
 
+/// How a server behind a URL carries its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Found out with the era.
+    #[default]
+    Auto,
+    /// Streamable HTTP (spec 2025-03-26 and later).
+    StreamableHttp,
+    /// HTTP+SSE, whose servers are legacy ones (spec 2024-11-05).
+    Sse,
+}
+
 /// What every connector shares with the program that runs it.
 #[derive(Clone)]
 pub struct Runtime {
@@ -40,6 +52,8 @@ pub struct HttpConfig {
     pub url: String,
     /// Which era.
     pub era: EraChoice,
+    /// Which transport.
+    pub transport: Transport,
     /// Further headers of every request, as configured.
     pub headers: Vec<(String, Secret<String>)>,
     /// How long things may take.

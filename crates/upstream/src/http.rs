@@ -3,9 +3,11 @@
 
 mod answer;
 mod connection;
+mod endpoint;
 mod events;
 mod large;
 mod legacy;
+mod line;
 mod modern;
 mod probe;
 mod session;
@@ -17,7 +19,11 @@ mod tools;
 mod watch;
 
 use crate::{
-    ConfigError, EraChoice, HttpConfig, Runtime, Status, slots::Slots, switchboard::Completed, timer::Timer,
+    ConfigError, EraChoice, HttpConfig, Runtime, Status, Transport,
+    link::Link,
+    slots::Slots,
+    switchboard::{Completed, Peer},
+    timer::Timer,
 };
 use arc_swap::ArcSwapOption;
 use connection::Pool;
@@ -31,6 +37,7 @@ use portreeve_mcp::{
     },
 };
 use portreeve_model::{Deadlines, ServerName};
+use probe::Way;
 use session::{Session, SessionKey};
 use std::{
     sync::{
@@ -52,6 +59,7 @@ pub(crate) struct Http {
     name: ServerName,
     pool: Arc<Pool>,
     era: EraChoice,
+    transport: Transport,
     deadlines: Deadlines,
     idle: Duration,
     runtime: Runtime,
@@ -60,6 +68,7 @@ pub(crate) struct Http {
     probing: probe::Probing,
     tools: Tools,
     sessions: Arc<Slots<SessionKey, Session>>,
+    lines: Arc<Slots<SessionKey, Link>>,
     asks_on_post: AtomicBool,
     asks_on_get: Arc<AtomicBool>,
     completed: Completed,
@@ -75,6 +84,7 @@ impl Http {
             name: config.name,
             pool: Arc::new(pool),
             era: config.era,
+            transport: config.transport,
             deadlines: config.deadlines,
             idle: config.idle,
             runtime,
@@ -83,6 +93,7 @@ impl Http {
             probing: probe::Probing::default(),
             tools: Tools::default(),
             sessions: Slots::new(SESSIONS_PER_KEY, SESSIONS),
+            lines: Slots::new(line::LINES_PER_KEY, line::LINES),
             asks_on_post: AtomicBool::new(false),
             asks_on_get: Arc::new(AtomicBool::new(false)),
             completed: Completed::new(),
@@ -128,7 +139,7 @@ impl Http {
         // The server refused to run it, in words of another era: ask it once more what it is (checks 55, 56).
         self.forget(&verdict);
         let Ok(Ok(again)) = timer.within(self.verdict(ctx)).await else { return refused };
-        if again.era() == verdict.era() {
+        if again.way == verdict.way {
             return refused;
         }
         verdict = again;
@@ -146,9 +157,10 @@ impl Http {
         emit: &Emitter,
         timer: &mut Timer,
     ) -> Attempt {
-        match verdict.era() {
-            Era::Modern => self.modern_call(ctx, request, emit, timer).await,
-            Era::Legacy => self.legacy_call(ctx, request, emit, timer).await,
+        match verdict.way {
+            Way::Modern => self.modern_call(ctx, request, emit, timer).await,
+            Way::Sessions => self.legacy_call(ctx, request, emit, timer).await,
+            Way::Lines => self.line_call(ctx, request, emit, timer).await,
         }
     }
 
@@ -160,10 +172,14 @@ impl Http {
 
     pub(crate) async fn notify(&self, ctx: &Ctx, notification: &Notification) {
         // Modern servers take no notifications over HTTP; legacy ones hear it on the sessions that there are.
-        for session in self.sessions.of_key(&SessionKey::of(ctx)) {
-            let message =
-                frame::encode_notification(notification.method.as_str(), notification.params.as_ref());
-            let told = tokio::time::timeout(self.deadlines.connect, session.tell(message)).await;
+        let key = SessionKey::of(ctx);
+        let message =
+            || frame::encode_notification(notification.method.as_str(), notification.params.as_ref());
+        for link in self.lines.of_key(&key) {
+            link.aside(message());
+        }
+        for session in self.sessions.of_key(&key) {
+            let told = tokio::time::timeout(self.deadlines.connect, session.tell(message())).await;
             if !matches!(told, Ok(Ok(()))) {
                 tracing::debug!(server = %self.name, "a notification did not reach the server");
             }
@@ -182,7 +198,7 @@ impl Http {
         let verdict = self.verdict.load();
         Status {
             era: verdict.as_ref().map(|verdict| verdict.era()),
-            sessions: self.sessions.count(),
+            sessions: self.sessions.count() + self.lines.count(),
             idle_connections: self.pool.idle_count(),
         }
     }
@@ -203,6 +219,7 @@ impl Http {
                 }
                 let Some(http) = own.upgrade() else { return };
                 http.sessions.reap(idle);
+                http.lines.reap(idle);
             }
         });
     }
@@ -211,6 +228,7 @@ impl Http {
 impl Drop for Http {
     fn drop(&mut self) {
         self.sessions.reap(Duration::ZERO);
+        self.lines.reap(Duration::ZERO);
     }
 }
 

@@ -1,13 +1,14 @@
-//! Connectors to MCP servers: stdio children and Streamable HTTP of both eras. Each is a
+//! Connectors to MCP servers: stdio children, Streamable HTTP of both eras, and HTTP+SSE. Each is a
 //! [`Service`]: it finds out what its server speaks, keeps connections, sessions and children, and turns one request
 //! into one leg. It decides nothing about who may call what, and knows nothing of the client's transport.
 //!
-//! Reading order: [`config`], `wire` and `conversation` (what both transports share), `slots` (who uses which session),
-//! `http`, `stdio`.
+//! Reading order: [`config`], `wire` and `conversation` (what all transports share), `slots` (who uses which session),
+//! `link` (a line that many calls share), `http`, `stdio`.
 
 mod config;
 mod conversation;
 mod http;
+mod link;
 mod slots;
 mod stdio;
 mod switchboard;
@@ -17,7 +18,7 @@ mod timer;
 mod watching;
 mod wire;
 
-pub use config::{ConfigError, EraChoice, HttpConfig, Runtime, StdioConfig};
+pub use config::{ConfigError, EraChoice, HttpConfig, Runtime, StdioConfig, Transport};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{
@@ -31,7 +32,7 @@ use std::sync::Arc;
 pub enum Kind {
     /// A child program.
     Stdio,
-    /// Streamable HTTP.
+    /// Streamable HTTP, or HTTP+SSE.
     Http,
 }
 

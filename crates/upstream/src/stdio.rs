@@ -2,15 +2,18 @@
 //! Modern children are one, shared by everybody, since nothing ties a call to a process. Legacy children keep state and
 //! capabilities: each belongs to one isolation key, and one that can be asked serves one call at a time (decision D12).
 
-mod handshake;
-mod link;
+mod child;
 mod pace;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     EraChoice, Runtime, Status, StdioConfig,
-    conversation::{self, Conversation, Step, Waited},
+    link::{
+        Closing, Link,
+        call::{self, CancelGuard, Ended},
+        handshake::{self, First, Trouble, unreachable},
+    },
     slots::{Held, Lease, Mode, Slots},
     switchboard::{Completed, Entry, Peer, Role},
     timer::Timer,
@@ -18,19 +21,17 @@ use crate::{
     wire,
 };
 use arc_swap::ArcSwapOption;
+use child::Start;
 use futures_util::stream::BoxStream;
-use handshake::{First, Trouble, unreachable};
-use link::{Link, Start};
 use pace::Pace;
 use portreeve_mcp::{
-    ClientCapabilities, Ctx, Era, Event, Frame, Id, Leg, Method, Outcome, Params, Request, Text, frame,
+    ClientCapabilities, Ctx, Era, Event, Frame, Id, Leg, Method, Params, Request, Text, frame,
     service::{
         Description, Emitter, Failure, FailureKind, Final, Notice, Notification, Watch, WatchFilter, generate,
     },
 };
 use portreeve_model::IsolationKey;
 use std::{
-    collections::VecDeque,
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -206,19 +207,18 @@ impl Stdio {
             pace: &self.pace,
             completed: &self.completed,
         };
-        let link = Link::start(&start).map_err(Trouble::Failed)?;
-        let mut closing = Closing { link: Arc::clone(&link), armed: true };
+        let link = child::start(&start).map_err(Trouble::Failed)?;
+        let closing = Closing::new(&link);
         let ids = || self.next_id();
         let agreed = handshake::run(&link, ctx, self.config.era, first, &ids);
         let limit = self.config.deadlines.call;
-        let description = tokio::time::timeout(limit, agreed).await.unwrap_or_else(|_| {
+        let agreed = tokio::time::timeout(limit, agreed).await.unwrap_or_else(|_| {
             let text = format!("the child did not answer within {limit:?}");
             Err(Trouble::Failed(Failure::new(FailureKind::Unreachable, text)))
         });
-        match description {
-            Ok(description) => {
-                link.describe(description);
-                closing.armed = false;
+        match agreed {
+            Ok(()) => {
+                closing.keep();
                 Ok(link)
             }
             // How it ended is only known once it has.
@@ -257,9 +257,12 @@ impl Stdio {
                 last = Some(unreachable(link.gone()));
                 continue;
             };
-            let event = call(&link, entry, id, ctx, request, emit, &mut timer).await;
+            let ended = call::run(&link, entry, id, ctx, request, emit, &mut timer).await;
             drop(lease);
-            return event;
+            match ended {
+                Ended::With(event) => return event,
+                Ended::Unsent(failure) => last = Some(failure),
+            }
         }
         failed(last.unwrap_or_else(|| Failure::new(FailureKind::Unreachable, "no child can be kept")))
     }
@@ -348,7 +351,7 @@ impl Stdio {
         params.set("notifications", watching::wanted(filter));
         let request = Request { method: Method::Listen, params };
         let Some(mut entry) = link.enter(id, Role::Own) else { return Watched::Failed };
-        let _guard = CancelGuard { link: Arc::clone(&link), id, armed: true };
+        let _guard = CancelGuard::new(&link, id);
         if link.send(wire::modern_request(&Id::number(id), ctx, &request, None)).await.is_err() {
             return Watched::Failed;
         }
@@ -384,35 +387,6 @@ impl Drop for Stdio {
     }
 }
 
-/// Ends a child whose handshake is given up, also by whoever waited for it going away.
-struct Closing {
-    link: Arc<Link>,
-    armed: bool,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        if self.armed {
-            self.link.close();
-        }
-    }
-}
-
-/// Tells the child that a call is not wanted any more, unless it has ended.
-struct CancelGuard {
-    link: Arc<Link>,
-    id: u64,
-    armed: bool,
-}
-
-impl Drop for CancelGuard {
-    fn drop(&mut self) {
-        if self.armed {
-            self.link.aside(wire::cancelled(self.id));
-        }
-    }
-}
-
 /// Passes on what a listen stream says until it ends; tells whether it stood.
 async fn listen(entry: &mut Entry<Link>, out: &mpsc::Sender<Notice>) -> bool {
     let mut stood = false;
@@ -433,69 +407,5 @@ async fn listen(entry: &mut Entry<Link>, out: &mpsc::Sender<Notice>) -> bool {
         if out.send(notice).await.is_err() {
             return stood;
         }
-    }
-}
-
-/// One call on one child.
-async fn call(
-    link: &Arc<Link>,
-    mut entry: Entry<Link>,
-    id: u64,
-    ctx: &Ctx,
-    request: &Request,
-    emit: &Emitter,
-    timer: &mut Timer,
-) -> Event {
-    let modern = link.description().is_some_and(|it| it.version.era() == Era::Modern);
-    let progress = ctx.wants_progress.then_some(id);
-    let message = if modern {
-        wire::modern_request(&Id::number(id), ctx, request, progress)
-    } else {
-        wire::legacy_request(&Id::number(id), ctx, request, progress)
-    };
-    let mut outgoing = VecDeque::from([message]);
-    let mut guard = CancelGuard { link: Arc::clone(link), id, armed: true };
-    let mut talk = Conversation::new(ctx, emit, timer, id);
-    let outcome = loop {
-        tokio::select! {
-            biased;
-            Some(frame) = entry.inbox.recv() => take(&mut talk, frame, &mut outgoing).await,
-            outcome = &mut entry.done => break outcome,
-            Some(room) = link.room(), if !outgoing.is_empty() => {
-                if let Some(message) = outgoing.pop_front() {
-                    room.send(message);
-                }
-            }
-            waited = talk.waits() => match waited {
-                Waited::Answer(message) => outgoing.push_back(message),
-                Waited::Expired => return Event::failed(FailureKind::Timeout, "the deadline of the call has passed"),
-            },
-        }
-    };
-    guard.armed = false;
-    // What the child said before its answer comes before it.
-    while let Ok(frame) = entry.inbox.try_recv() {
-        take(&mut talk, frame, &mut outgoing).await;
-    }
-    match outcome {
-        Err(_) => failed(link.gone()),
-        Ok(outcome) if modern => modern_end(outcome, &request.method),
-        Ok(outcome) => conversation::legacy_end(outcome),
-    }
-}
-
-async fn take(talk: &mut Conversation<'_>, frame: Frame, outgoing: &mut VecDeque<Vec<u8>>) {
-    if let Step::Send(message) = talk.take(frame).await {
-        outgoing.push_back(message);
-    }
-}
-
-/// A version that the child said it serves and then refuses is its mistake, and no matter for callers (digest 4.1).
-fn modern_end(outcome: Outcome, method: &Method) -> Event {
-    match &outcome {
-        Outcome::Error(error) if error.code == portreeve_mcp::Code::UNSUPPORTED_VERSION => {
-            Event::failed(FailureKind::Protocol, "the server refuses a version that it says it supports")
-        }
-        _ => wire::modern_end(outcome, method),
     }
 }

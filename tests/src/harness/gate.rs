@@ -10,9 +10,18 @@ pub(crate) fn demo_stdio(era: &str) -> Value {
     json!({"command": portreeve(), "args": ["demo", "--transport", "stdio", "--era", era]})
 }
 
-/// The demo server alone over HTTP; the second is its address.
+/// The demo server alone over Streamable HTTP; the second is its address.
 pub(crate) async fn demo_http(era: &str) -> (Running, String) {
-    let arguments = ["demo", "--transport", "http", "--era", era, "--listen", "127.0.0.1:0"];
+    demo_over("http", era).await
+}
+
+/// The demo server alone over HTTP+SSE.
+pub(crate) async fn demo_sse() -> (Running, String) {
+    demo_over("sse", "legacy").await
+}
+
+async fn demo_over(transport: &str, era: &str) -> (Running, String) {
+    let arguments = ["demo", "--transport", transport, "--era", era, "--listen", "127.0.0.1:0"];
     let running = Running::start(portreeve(), &arguments, Path::new("/"));
     let line = running.prints("demo server: ").await;
     let url = line.trim_start_matches("demo server: ").to_owned();

@@ -1,7 +1,7 @@
 //! The demo server in every place that a server can have behind a gate, so that a test can show the same behaviour
 //! whatever era and transport the other side has.
 
-use super::{Gate, GateBuilder, Running, demo_http, demo_stdio};
+use super::{Gate, GateBuilder, Running, demo_http, demo_sse, demo_stdio};
 use serde_json::{Value, json};
 
 /// Where the demo stands.
@@ -12,15 +12,22 @@ pub(crate) enum Place {
     StdioModern,
     HttpLegacy,
     HttpModern,
+    SseLegacy,
 }
 
 impl Place {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::BuiltIn, Self::StdioLegacy, Self::StdioModern, Self::HttpLegacy, Self::HttpModern];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::BuiltIn,
+        Self::StdioLegacy,
+        Self::StdioModern,
+        Self::HttpLegacy,
+        Self::HttpModern,
+        Self::SseLegacy,
+    ];
     /// Those with a process of their own.
-    pub(crate) const OUTSIDE: [Self; 4] =
-        [Self::StdioLegacy, Self::StdioModern, Self::HttpLegacy, Self::HttpModern];
-    pub(crate) const LEGACY: [Self; 2] = [Self::StdioLegacy, Self::HttpLegacy];
+    pub(crate) const OUTSIDE: [Self; 5] =
+        [Self::StdioLegacy, Self::StdioModern, Self::HttpLegacy, Self::HttpModern, Self::SseLegacy];
+    pub(crate) const LEGACY: [Self; 3] = [Self::StdioLegacy, Self::HttpLegacy, Self::SseLegacy];
 
     fn name(self) -> &'static str {
         match self {
@@ -29,6 +36,7 @@ impl Place {
             Self::StdioModern => "stdio-modern",
             Self::HttpLegacy => "http-legacy",
             Self::HttpModern => "http-modern",
+            Self::SseLegacy => "sse-legacy",
         }
     }
 
@@ -38,7 +46,7 @@ impl Place {
     }
 
     fn era(self) -> &'static str {
-        if matches!(self, Self::StdioLegacy | Self::HttpLegacy) { "legacy" } else { "modern" }
+        if Self::LEGACY.contains(&self) { "legacy" } else { "modern" }
     }
 }
 
@@ -63,6 +71,11 @@ impl Places {
                 Place::StdioLegacy | Place::StdioModern => demo_stdio(place.era()),
                 Place::HttpLegacy | Place::HttpModern => {
                     let (running, url) = demo_http(place.era()).await;
+                    servers.push(running);
+                    json!({"url": url})
+                }
+                Place::SseLegacy => {
+                    let (running, url) = demo_sse().await;
                     servers.push(running);
                     json!({"url": url})
                 }

@@ -146,7 +146,20 @@ fn server(reader: &mut Reader<'_>, at: &At<'_>, name: ServerName, isolation: Iso
         server.kind = kind;
     }
     common(reader, &table, &mut server);
+    transport_fits_era(reader, &table, &server);
     server
+}
+
+/// HTTP+SSE ended before the modern era began.
+fn transport_fits_era(reader: &mut Reader<'_>, table: &Table<'_>, server: &Server) {
+    let ServerKind::Remote(remote) = &server.kind else { return };
+    if remote.transport == Transport::Sse
+        && server.era == Era::Modern
+        && let Some(at) = table.get("era")
+    {
+        let mend = "remove `era`, or write `transport: streamable-http`".to_owned();
+        reader.problem(&at, "`transport: sse` has no modern era", Some(mend));
+    }
 }
 
 /// Which of the three kinds, and only the keys of that kind.

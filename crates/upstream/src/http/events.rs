@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use portreeve_mcp::{
     Frame, Outcome, RpcError, Text, frame,
     service::{Failure, FailureKind},
-    sse::Decoder,
+    sse::{Decoder, SseEvent},
 };
 
 /// What a response's body is.
@@ -106,7 +106,7 @@ pub(crate) enum Next {
     /// A message.
     Frame(Frame),
     /// An event of another type than `message`, such as `endpoint`.
-    Other(Text),
+    Other(SseEvent),
     /// The stream ended, properly or not.
     End(String),
     /// It cannot be read.
@@ -137,7 +137,7 @@ impl Messages {
     pub(crate) async fn next(&mut self) -> Next {
         loop {
             match self.decoder.next() {
-                Some(Ok(event)) if &*event.event != "message" => return Next::Other(event.event),
+                Some(Ok(event)) if &*event.event != "message" => return Next::Other(event),
                 Some(Ok(event)) if event.data.is_empty() => {}
                 Some(Ok(event)) => match frame::decode(&event.data, wire::DEPTH) {
                     Ok(message) => return Next::Frame(message),
@@ -163,14 +163,33 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) outcome: Option<Outcome>,
+    /// Instead of an answer the stream of an HTTP+SSE server began: it takes any request to its address for a GET.
+    pub(crate) endpoint: bool,
+}
+
+/// What an event stream had for the one who reads it.
+enum Streamed {
+    Answer(Outcome),
+    Endpoint,
+    Nothing,
 }
 
 impl Reply {
     /// Reads the answer to the request with this id, whichever form it has.
     pub(crate) async fn read(response: Response, id: u64, limit: usize) -> Result<Self, Failure> {
         let Response { status, headers, mut body } = response;
+        let mut endpoint = false;
         let outcome = match content(&headers) {
-            Content::Events if status.is_success() => first_response(Messages::new(body, limit), id).await?,
+            Content::Events if status.is_success() => {
+                match first_response(Messages::new(body, limit), id).await? {
+                    Streamed::Answer(outcome) => Some(outcome),
+                    Streamed::Endpoint => {
+                        endpoint = true;
+                        None
+                    }
+                    Streamed::Nothing => None,
+                }
+            }
             Content::Json => {
                 let bytes = collect(&mut body, Vec::new(), limit).await.map_err(ReadError::failure)?;
                 decode_response(&bytes, id)
@@ -181,7 +200,7 @@ impl Reply {
                 None
             }
         };
-        Ok(Self { status, headers, outcome })
+        Ok(Self { status, headers, outcome, endpoint })
     }
 
     pub(crate) fn error(&self) -> Option<&RpcError> {
@@ -192,17 +211,18 @@ impl Reply {
     }
 }
 
-async fn first_response(mut messages: Messages, id: u64) -> Result<Option<Outcome>, Failure> {
+async fn first_response(mut messages: Messages, id: u64) -> Result<Streamed, Failure> {
     loop {
         match messages.next().await {
             Next::Frame(Frame::Response { id: theirs, outcome })
                 if theirs.as_ref().is_none_or(|theirs| theirs.as_number() == Some(id)) =>
             {
                 messages.finish();
-                return Ok(Some(outcome));
+                return Ok(Streamed::Answer(outcome));
             }
+            Next::Other(event) if &*event.event == "endpoint" => return Ok(Streamed::Endpoint),
             Next::Frame(_) | Next::Other(_) => {}
-            Next::End(_) => return Ok(None),
+            Next::End(_) => return Ok(Streamed::Nothing),
             Next::Fault(failure) => return Err(failure),
         }
     }

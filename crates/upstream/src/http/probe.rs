@@ -1,14 +1,15 @@
-//! Which era a server behind a URL speaks (spec digest 2.13, decision D3): asked once, on the first use, by one caller
-//! for all; kept until it stops fitting. An answer that may mean anything decides nothing and is kept by nobody.
+//! Which era and transport a server behind a URL speaks (spec digest 2.13, decision D3): asked once, on the first use, by
+//! one caller for all; kept until it stops fitting. An answer that may mean anything decides nothing and is kept by nobody.
 
 use super::{
     Http,
     connection::SendError,
-    events::{self, Next, Reply},
-    session::SessionKey,
+    events::{self, Reply},
+    line::NoLine,
+    session::{HandshakeError, SessionKey},
 };
 use crate::{
-    EraChoice,
+    EraChoice, Transport,
     slots::Mode,
     wire::{self, EraEvidence},
 };
@@ -27,10 +28,21 @@ use tokio::time::Instant;
 const LEGACY_HOLDS: Duration = Duration::from_secs(10 * 60);
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(20);
-const ENDPOINT_WAIT: Duration = Duration::from_secs(5);
+
+/// How calls reach a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Modern requests, each for itself.
+    Modern,
+    /// Legacy sessions over Streamable HTTP.
+    Sessions,
+    /// Legacy sessions over HTTP+SSE.
+    Lines,
+}
 
 /// What a server was found to be.
 pub(crate) struct Verdict {
+    pub(crate) way: Way,
     pub(crate) description: Arc<Description>,
     expires: Option<Instant>,
 }
@@ -111,6 +123,9 @@ impl Http {
     }
 
     async fn probe(&self, ctx: &Ctx) -> Result<Verdict, Failure> {
+        if self.transport == Transport::Sse {
+            return self.try_lines(ctx, None).await.map_err(NoLine::failure);
+        }
         match self.era {
             EraChoice::Legacy => self.try_legacy(ctx, None).await,
             EraChoice::Modern => match self.discover(ctx).await? {
@@ -147,47 +162,64 @@ impl Http {
             lease.map_err(|_| Failure::new(FailureKind::Busy, "all sessions of this server are taken"))?;
         match lease.get(|| Box::pin(self.open_session(ctx))).await {
             Ok(session) => Ok(Verdict {
+                way: Way::Sessions,
                 description: Arc::clone(&session.description),
                 expires: holds.map(|holds| Instant::now() + holds),
             }),
             Err(error) => {
-                let refused = error.evidence == EraEvidence::None
-                    && matches!(error.status.map(|status| status.as_u16()), Some(400 | 404 | 405));
-                if refused && self.offers_endpoint().await {
-                    let text = "speaks only HTTP+SSE, which is not supported yet";
-                    return Err(Failure::new(FailureKind::NoCommonVersion, text));
-                }
-                Err(match error.failure.kind {
-                    FailureKind::Unauthorized | FailureKind::NoCommonVersion => error.failure,
-                    _ if refused => Failure::new(FailureKind::NoCommonVersion, error.failure.detail),
-                    _ => undecided(error.failure.detail),
-                })
+                drop(lease);
+                self.not_sessions(ctx, holds, error).await
             }
         }
     }
 
-    /// Whether a GET is answered in the manner of the oldest transport (check 51).
-    async fn offers_endpoint(&self) -> bool {
-        let work = async {
-            let request = self.pool.target.get(self.pool.target.post_headers());
-            let response = self.pool.send(request).await.ok()?;
-            if events::content(&response.headers) != events::Content::Events {
-                return None;
+    /// The server refused `initialize`: whether it is one of the oldest transport (check 51), else what that means.
+    async fn not_sessions(
+        &self,
+        ctx: &Ctx,
+        holds: Option<Duration>,
+        error: HandshakeError,
+    ) -> Result<Verdict, Failure> {
+        let refused = error.endpoint
+            || error.evidence == EraEvidence::None
+                && matches!(error.status.map(|status| status.as_u16()), Some(400 | 404 | 405));
+        if refused && self.transport == Transport::Auto {
+            match self.try_lines(ctx, holds).await {
+                Ok(verdict) => return Ok(verdict),
+                Err(NoLine::Failed(failure)) => return Err(failure),
+                Err(NoLine::NotOffered(failure)) => {
+                    tracing::debug!(server = %self.name, detail = failure.detail, "it is no HTTP+SSE server");
+                }
             }
-            match events::Messages::new(response.body, 64 << 10).next().await {
-                Next::Other(event) => Some(&*event == "endpoint"),
-                _ => None,
-            }
-        };
-        matches!(tokio::time::timeout(ENDPOINT_WAIT, work).await, Ok(Some(true)))
+        }
+        Err(match error.failure.kind {
+            FailureKind::Unauthorized | FailureKind::NoCommonVersion => error.failure,
+            _ if refused => Failure::new(FailureKind::NoCommonVersion, error.failure.detail),
+            _ => undecided(error.failure.detail),
+        })
+    }
+
+    /// The line that proves the transport is the one that the first call uses.
+    async fn try_lines(&self, ctx: &Ctx, holds: Option<Duration>) -> Result<Verdict, NoLine> {
+        let lease = self.lines.acquire(&SessionKey::of(ctx), Mode::Shared, PROBE).await;
+        let lease = lease.map_err(|_| {
+            NoLine::Failed(Failure::new(FailureKind::Busy, "all sessions of this server are taken"))
+        })?;
+        let link = lease.get(|| Box::pin(self.open_line(ctx))).await?;
+        let description = link.description().ok_or_else(|| NoLine::Failed(undecided(link.gone().detail)))?;
+        Ok(Verdict {
+            way: Way::Lines,
+            description: Arc::clone(description),
+            expires: holds.map(|holds| Instant::now() + holds),
+        })
     }
 }
 
 fn modern(description: Description) -> Verdict {
-    Verdict { description: Arc::new(description), expires: None }
+    Verdict { way: Way::Modern, description: Arc::new(description), expires: None }
 }
 
-fn undecided(detail: impl Into<String>) -> Failure {
+pub(crate) fn undecided(detail: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Unreachable, detail)
 }
 

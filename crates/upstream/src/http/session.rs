@@ -101,11 +101,13 @@ pub(crate) struct HandshakeError {
     /// The status, if the server answered at all.
     pub(crate) status: Option<StatusCode>,
     pub(crate) evidence: wire::EraEvidence,
+    /// The stream of an HTTP+SSE server began instead.
+    pub(crate) endpoint: bool,
 }
 
 impl HandshakeError {
     fn plain(failure: Failure) -> Self {
-        Self { failure, status: None, evidence: wire::EraEvidence::None }
+        Self { failure, status: None, evidence: wire::EraEvidence::None, endpoint: false }
     }
 }
 
@@ -161,9 +163,11 @@ impl Http {
 
 fn read_handshake(reply: &Reply) -> Result<(Description, Option<HeaderValue>), HandshakeError> {
     let evidence = reply.error().map_or(wire::EraEvidence::None, wire::evidence);
-    let status = Some(reply.status);
-    let fail =
-        |kind, detail: String| HandshakeError { failure: Failure::new(kind, detail), status, evidence };
+    let (status, endpoint) = (Some(reply.status), reply.endpoint);
+    let fail = |kind, detail: String| {
+        let failure = Failure::new(kind, detail);
+        HandshakeError { failure, status, evidence, endpoint }
+    };
     match &reply.outcome {
         Some(Outcome::Result(result)) if reply.status.is_success() => {
             let description = wire::read_initialize(result);
@@ -177,7 +181,7 @@ fn read_handshake(reply: &Reply) -> Result<(Description, Option<HeaderValue>), H
         _ => {
             let mut failure = events::status_failure(reply.status);
             failure.detail = format!("initialize: {}", failure.detail);
-            Err(HandshakeError { failure, status, evidence })
+            Err(HandshakeError { failure, status, evidence, endpoint })
         }
     }
 }

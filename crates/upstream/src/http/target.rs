@@ -73,6 +73,18 @@ impl Target {
         self.request(Method::POST, headers, Full::new(Bytes::from(body)))
     }
 
+    /// A POST to another path of the same server.
+    pub(crate) fn post_to(&self, uri: &Uri, headers: HeaderMap, body: Vec<u8>) -> Request<Full<Bytes>> {
+        let mut request = self.post(headers, body);
+        *request.uri_mut() = uri.clone();
+        request
+    }
+
+    /// Its path and query.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// A GET that asks for an event stream.
     pub(crate) fn get(&self, mut headers: HeaderMap) -> Request<Full<Bytes>> {
         headers.remove(header::CONTENT_TYPE);
@@ -140,6 +152,7 @@ pub(crate) mod tests {
             name: ServerName::new("test").unwrap(),
             url: url.to_owned(),
             era: crate::EraChoice::Auto,
+            transport: crate::Transport::Auto,
             headers: Vec::new(),
             deadlines: Deadlines::default(),
             idle: Duration::from_secs(600),

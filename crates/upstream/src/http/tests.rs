@@ -3,6 +3,7 @@
 mod fake;
 mod hazards;
 mod legacy;
+mod lines;
 mod probes;
 
 use super::{Http, target::tests::config};

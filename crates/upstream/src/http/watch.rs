@@ -4,11 +4,12 @@
 use super::{
     Http,
     events::{Messages, Next},
+    probe::Way,
     session::SessionKey,
 };
 use crate::{slots::Mode, watching, wire};
 use portreeve_mcp::{
-    Ctx, Era, Frame, Id, Method, Params, Request,
+    Ctx, Frame, Id, Method, Params, Request,
     service::{Notice, Watch, WatchFilter},
 };
 use std::{sync::Arc, time::Duration};
@@ -29,9 +30,10 @@ pub(crate) fn start(http: Arc<Http>, ctx: Ctx, filter: WatchFilter) -> Watch {
 /// Watches until the stream breaks; tells whether it stood.
 async fn once(http: &Http, ctx: &Ctx, filter: &WatchFilter, out: &mpsc::Sender<Notice>) -> bool {
     let Ok(verdict) = http.verdict(ctx).await else { return false };
-    match verdict.era() {
-        Era::Modern => modern(http, ctx, filter, out).await,
-        Era::Legacy => legacy(http, ctx, filter, out).await,
+    match verdict.way {
+        Way::Modern => modern(http, ctx, filter, out).await,
+        Way::Sessions => legacy(http, ctx, filter, out).await,
+        Way::Lines => http.watch_line(ctx, filter, out).await,
     }
 }
 

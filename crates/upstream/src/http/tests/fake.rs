@@ -26,6 +26,8 @@ use tokio::{
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) verb: String,
+    /// With the query.
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
     pub(crate) connection: usize,
@@ -189,7 +191,13 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    let seen = Seen { verb: parts.method.to_string(), headers: parts.headers, body, connection };
+    let seen = Seen {
+        verb: parts.method.to_string(),
+        path: parts.uri.to_string(),
+        headers: parts.headers,
+        body,
+        connection,
+    };
     kept.lock().unwrap().push(seen.clone());
     counter.send_modify(|count| *count += 1);
     let Answer { status, headers, body } = script(seen).await;

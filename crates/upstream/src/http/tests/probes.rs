@@ -101,21 +101,6 @@ async fn a_server_that_never_answers_the_probe_is_unreachable_in_time() {
 }
 
 #[tokio::test]
-async fn check_051_the_oldest_transport_is_recognised_and_named() {
-    let fake = Fake::start(|seen| async move {
-        if seen.verb == "GET" {
-            return Answer::event_text("event: endpoint\ndata: /messages?id=1\n\n".to_owned());
-        }
-        Answer::empty(405)
-    })
-    .await;
-    let failure = crate::testing::failure_of(end(connect(&fake).open(plain(), tool("x"))).await);
-    assert_eq!(failure.kind, FailureKind::NoCommonVersion);
-    assert!(failure.detail.contains("HTTP+SSE"), "{}", failure.detail);
-    assert_eq!(fake.methods(), ["server/discover", "initialize", "GET"]);
-}
-
-#[tokio::test]
 async fn many_first_calls_ask_once() {
     let fake = probed(discovered).await;
     let http = connect(&fake);

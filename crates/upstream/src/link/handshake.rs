@@ -1,8 +1,8 @@
-//! Finding out what a child speaks (spec digest 2.13): `server/discover` first; whatever is not a modern answer, silence
-//! and a child that exits on it mean legacy. A child that is slow to start gets both questions and answers either.
+//! Agreeing with a server on a fresh line (spec digest 2.13): `server/discover` first; whatever is not a modern answer,
+//! silence and a child that exits on it mean legacy. A child that is slow to start gets both questions and answers either.
 //! Sends nothing but the handshake.
 
-use super::link::Link;
+use super::Link;
 use crate::{
     EraChoice,
     switchboard::{Entry, Role},
@@ -15,7 +15,7 @@ use portreeve_mcp::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
-/// How long a child may be silent before it is asked in the other manner as well (check 48).
+/// How long a server may be silent before it is asked in the other manner as well (check 48).
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Where a handshake begins.
@@ -29,7 +29,7 @@ pub(crate) enum First {
 
 /// No handshake came about.
 pub(crate) enum Trouble {
-    /// The child ended before it answered anything.
+    /// The line ended before the server answered anything.
     Exited(Failure),
     /// It answered, but there is nothing to agree on; or it did not answer in time.
     Failed(Failure),
@@ -56,23 +56,26 @@ fn read_probe(outcome: &Outcome) -> Probe {
     }
 }
 
-/// Agrees with a fresh child. `ids` gives request ids.
+/// Agrees with a server on a fresh line. `ids` gives request ids.
 pub(crate) async fn run(
     link: &Arc<Link>,
     ctx: &Ctx,
     choice: EraChoice,
     first: First,
     ids: &(impl Fn() -> u64 + Sync),
-) -> Result<Description, Trouble> {
+) -> Result<(), Trouble> {
     let exited = || Trouble::Exited(unreachable(link.gone()));
     let mut probe = None;
     if first == First::Discover {
         let id = ids();
         let mut entry = link.enter(id, Role::Own).ok_or_else(exited)?;
-        link.send(wire::discover(&Id::number(id), ctx)).await.map_err(|_| exited())?;
+        link.send(wire::discover(&Id::number(id), ctx)).await.map_err(unsent)?;
         match wait_probe(&mut entry.done, choice).await {
             Some(Ok(outcome)) => match read_probe(&outcome) {
-                Probe::Modern(description) => return Ok(description),
+                Probe::Modern(description) => {
+                    link.describe(description);
+                    return Ok(());
+                }
                 Probe::Foreign(failure) => return Err(Trouble::Failed(failure)),
                 Probe::Legacy if choice == EraChoice::Modern => return Err(not_modern()),
                 Probe::Legacy => {}
@@ -84,17 +87,17 @@ pub(crate) async fn run(
     legacy(link, ctx, probe, ids).await
 }
 
-/// Agrees in the legacy manner. A probe that is still out may yet prove the child modern.
+/// Agrees in the legacy manner. A probe that is still out may yet prove the server modern.
 async fn legacy(
     link: &Arc<Link>,
     ctx: &Ctx,
     mut probe: Option<Entry<Link>>,
     ids: &(impl Fn() -> u64 + Sync),
-) -> Result<Description, Trouble> {
+) -> Result<(), Trouble> {
     let exited = || Trouble::Exited(unreachable(link.gone()));
     let id = ids();
     let mut entry = link.enter(id, Role::Own).ok_or_else(exited)?;
-    link.send(wire::initialize(&Id::number(id), ctx)).await.map_err(|_| exited())?;
+    link.send(wire::initialize(&Id::number(id), ctx)).await.map_err(unsent)?;
     let mut refused = None;
     loop {
         let late = async {
@@ -116,7 +119,8 @@ async fn legacy(
             outcome = late => {
                 probe = None;
                 if let Probe::Modern(description) = read_probe(&outcome.map_err(|_| exited())?) {
-                    return Ok(description);
+                    link.describe(description);
+                    return Ok(());
                 }
             }
         }
@@ -137,12 +141,19 @@ async fn wait_probe(
     tokio::time::timeout(SILENCE, done).await.ok()
 }
 
-async fn initialized(link: &Link, result: &portreeve_mcp::RawJson) -> Result<Description, Trouble> {
+async fn initialized(link: &Link, result: &portreeve_mcp::RawJson) -> Result<(), Trouble> {
     let description = wire::read_initialize(result)
         .map_err(|why| Trouble::Failed(Failure::new(FailureKind::NoCommonVersion, why)))?;
-    let told = link.send(wire::initialized()).await;
-    told.map_err(|failure| Trouble::Exited(unreachable(failure)))?;
-    Ok(description)
+    link.describe(description);
+    link.send(wire::initialized()).await.map_err(unsent)
+}
+
+/// A message of the handshake did not arrive: the line has ended, or the server refused it.
+fn unsent(failure: Failure) -> Trouble {
+    match failure.kind {
+        FailureKind::OutcomeUnknown => Trouble::Exited(unreachable(failure)),
+        _ => Trouble::Failed(failure),
+    }
 }
 
 fn not_modern() -> Trouble {
