@@ -7,6 +7,7 @@ use portreeve_mcp::{
     Ctx, Event, Frame, Id, Method, Outcome, RawJson, frame, meta,
     service::{Ask, AskKey, AskKind, Emitter, Final, Notice, Notification, Reply},
 };
+use std::time::Duration;
 
 /// How many questions of one call may be open at once; more are refused.
 const MAX_ASKS: usize = 32;
@@ -125,6 +126,11 @@ impl<'a> Conversation<'a> {
         self.timer.asked();
         self.emit.emit(Event::Ask(Ask { key, kind, params, reply })).await;
         Step::Continue
+    }
+
+    /// The server closed the stream and wants it taken up again after this time.
+    pub(crate) async fn hang_up(&mut self, retry: Duration) {
+        self.emit.emit(Event::HangUp(Some(retry))).await;
     }
 
     async fn withdraw(&mut self, id: &Id) {

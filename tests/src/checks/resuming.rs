@@ -1,11 +1,12 @@
 //! Streams of legacy sessions that break and are taken up again (checks 66, 153, 155, 161): what follows the client's last
 //! event comes, from that stream of that session and no other, whatever happened to the call meanwhile.
 
-use crate::harness::{Connection, Gate, Place, Places, Post, Response, ScriptedStdio, Session, soon};
+use super::scripts::{child, progress, response, text};
+use crate::harness::{
+    Answer, Connection, Does, Gate, Place, Places, Post, Response, Scripted, ScriptedStdio, Session, Told,
+    legacy_answers, soon,
+};
 use serde_json::{Value, json};
-
-use super::scripts::{child, progress, text};
-use crate::harness::Does;
 
 const DEMO: &str = "/mcp/demo";
 const PROGRESS: &str = "notifications/progress";
@@ -309,5 +310,65 @@ async fn check_155_older_revisions_have_ids_and_no_empty_event() {
         let messages = rest(&session, &last).await;
         assert_eq!(steps(&messages).first(), Some(&if first { 1 } else { 2 }), "{version}");
         assert!(messages.last().is_some_and(|answer| answer["result"].is_object()), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn check_155_a_server_may_close_a_stream_and_be_asked_again() {
+    let places = Places::start(&Place::ALL).await;
+    for place in Place::ALL {
+        let session = places.gate.session(&place.path(), json!({})).await;
+        let post = session.request("tools/call", json!({"name": "test_reconnection", "arguments": {}}));
+        let (head, mut stream) = post.open(places.gate.address).await;
+        // Pipes and modern servers have no such streams: the answer just comes.
+        if !matches!(place, Place::BuiltIn | Place::HttpLegacy) {
+            assert_eq!(head.header("content-type"), Some("application/json"), "{place:?}");
+            continue;
+        }
+        let first = stream.told().await.expect("the beginning");
+        assert!(first.message().is_none() && first.field("id").is_some(), "{place:?} {}", first.text);
+        let second = stream.told().await.expect("when to come back");
+        assert_eq!((second.message(), second.field("retry")), (None, Some("50")), "{place:?}");
+        assert!(stream.told().await.is_none(), "{place:?}: the stream ends without the answer");
+        let messages = rest(&session, first.field("id").expect("an id")).await;
+        assert_eq!(messages.len(), 1, "{place:?} {messages:?}");
+        assert_eq!(messages[0]["id"], post.body()["id"], "{place:?}");
+        assert_eq!(messages[0]["result"]["content"][0]["text"], "Still here.", "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn check_155_161_a_closed_stream_is_passed_on_to_those_who_know_it() {
+    let waiting = std::sync::Mutex::new(Value::Null);
+    let server = Scripted::start(move |seen| match (seen.verb.as_str(), seen.method()) {
+        ("POST", "tools/call") => {
+            waiting.lock().expect("not poisoned").clone_from(&seen.body["id"]);
+            let (events, stream) = tokio::sync::mpsc::channel(1);
+            events.try_send("id: theirs-17\nretry: 20\ndata: \n\n".to_owned()).expect("there is room");
+            Answer::Stream(stream)
+        }
+        ("GET", _) if seen.header("last-event-id") == Some("theirs-17") => {
+            let id = waiting.lock().expect("not poisoned").clone();
+            Answer::Events(vec![response(&id, text("resumed"))])
+        }
+        _ => legacy_answers(seen, &super::scripts::tools()),
+    })
+    .await;
+    let gate = Gate::before(server.config("legacy")).await;
+    assert_eq!(gate.call("/mcp/up", "tool", json!({})).await.said(), "resumed", "a modern client");
+    for (version, closed) in [("2025-06-18", false), ("2025-11-25", true)] {
+        let session = Session::open(gate.address, "/mcp/up", version, json!({})).await;
+        let post = session.request("tools/call", json!({"name": "tool", "arguments": {}}));
+        let (_, mut stream) = post.open(gate.address).await;
+        let mut all = Vec::new();
+        while let Some(told) = stream.told().await {
+            all.push(told);
+        }
+        let last = stream.last_id().to_owned();
+        assert!(all.iter().all(|told| !told.text.contains("theirs")), "{all:?}");
+        assert_eq!(all.iter().any(|told| told.field("retry") == Some("20")), closed, "{all:?}");
+        let answers: Vec<_> = all.iter().filter_map(Told::message).collect();
+        let answers = if closed { rest(&session, &last).await } else { answers };
+        assert_eq!(answers.last().expect("an answer")["result"]["content"][0]["text"], "resumed");
     }
 }

@@ -14,7 +14,7 @@ mod session;
 
 pub(crate) use binary::portreeve;
 pub(crate) use gate::{Gate, GateBuilder, demo_http, demo_sse, demo_stdio};
-pub(crate) use http::{Connection, Response};
+pub(crate) use http::{Connection, Response, Told};
 pub(crate) use place::{Place, Places};
 pub(crate) use post::{MODERN, Post, modern_meta};
 pub(crate) use process::Running;

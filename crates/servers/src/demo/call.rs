@@ -6,7 +6,7 @@
 use super::{Server, arguments::Arguments, state::State};
 use futures_util::future::BoxFuture;
 use portreeve_mcp::{
-    Code, Ctx, Era, Event, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, meta,
+    Code, Ctx, Era, Event, Feature, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, meta,
     service::{Ask, AskKey, AskKind, Emitter, InputRequest, InputRequired, Notification, Reply},
 };
 use serde_json::{Map, Value, json};
@@ -269,6 +269,14 @@ impl Call {
                 json!({"level": level.as_str(), "logger": "demo", "data": message}),
             )
             .await;
+        }
+    }
+
+    /// Closes the stream of a caller that can take it up again after this time, as a server does that spares connections
+    /// (spec 2025-11-25: basic/transports).
+    pub(super) async fn hang_up(&self, retry: Duration) {
+        if self.ctx.version.supports(Feature::Polling) {
+            self.emitter.emit(Event::HangUp(Some(retry))).await;
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use portreeve_mcp::LogLevel;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Keywords of JSON Schema 2020-12 that a gateway must not lose: it goes out byte for byte.
 pub(super) const JSON_SCHEMA: &str = concat!(
@@ -73,6 +74,7 @@ pub(super) async fn progress(call: Call) -> Answer {
 }
 
 pub(super) async fn reconnection(call: Call) -> Answer {
+    call.hang_up(Duration::from_millis(STEP_MS)).await;
     call.pause(2 * STEP_MS).await;
     Ok(text("Still here."))
 }

@@ -244,7 +244,7 @@ pub(super) static TOOLS: &[Tool] = &[
         Reads,
         suite::reconnection,
         NOTHING,
-        "Answers after a short while."
+        "Closes the stream of a client that can take it up again, and answers after a short while."
     ),
     tool!(
         "json_schema_2020_12_tool",

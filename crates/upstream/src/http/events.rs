@@ -99,6 +99,7 @@ pub(crate) fn join(mut pieces: Vec<Bytes>, size: usize) -> Bytes {
 pub(crate) struct Messages {
     body: Body,
     decoder: Decoder,
+    closed: bool,
 }
 
 /// What came next on an event stream.
@@ -115,7 +116,7 @@ pub(crate) enum Next {
 
 impl Messages {
     pub(crate) fn new(body: Body, limit: usize) -> Self {
-        Self { body, decoder: Decoder::new(limit) }
+        Self { body, decoder: Decoder::new(limit), closed: false }
     }
 
     /// Where the stream could be taken up again.
@@ -126,6 +127,11 @@ impl Messages {
     /// The reconnection time that the server asked for, in milliseconds.
     pub(crate) fn retry(&self) -> Option<u64> {
         self.decoder.retry()
+    }
+
+    /// Whether the stream's end was the server's wish rather than a broken connection.
+    pub(crate) fn was_closed(&self) -> bool {
+        self.closed
     }
 
     /// The last message has been read.
@@ -151,7 +157,10 @@ impl Messages {
                 None => match self.body.chunk().await {
                     Some(Ok(chunk)) => self.decoder.push(chunk),
                     Some(Err(why)) => return Next::End(why),
-                    None => return Next::End("the stream ended".to_owned()),
+                    None => {
+                        self.closed = true;
+                        return Next::End("the stream ended".to_owned());
+                    }
                 },
             }
         }

@@ -196,6 +196,9 @@ impl Http {
                 Next::End(why) => {
                     after = messages.last_event_id().or(after);
                     retry = messages.retry().map_or(retry, Duration::from_millis).min(MAX_RETRY);
+                    if messages.was_closed() && after.is_some() {
+                        exchange.talk.hang_up(retry).await;
+                    }
                     match exchange.resume(after.as_ref(), retry, &mut resumes).await? {
                         Some(again) => messages = again,
                         None => {
