@@ -1,7 +1,10 @@
 //! Bodies that go out: whole ones, ready bytes between a head and a tail, event streams, and large results that pass
 //! chunk by chunk. A stream that breaks breaks the connection, so that nobody takes a part for the whole.
 
-use crate::sse::Listed;
+use crate::{
+    hop::{Answering, Passed},
+    sse::Listed,
+};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -36,6 +39,10 @@ pub(crate) enum OutBody {
     Large(Box<Large>),
     /// The one stream of an HTTP+SSE client.
     Channel(Box<Channel>),
+    /// An answer that another replica gives.
+    Passed(Box<Passed>),
+    /// An answer to another replica.
+    Answering(Box<Answering>),
 }
 
 /// The body cannot be finished.
@@ -77,6 +84,12 @@ impl http_body::Body for OutBody {
                 events.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data)))
             }
             Self::Large(large) => large.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data))),
+            Self::Passed(passed) => {
+                passed.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data)))
+            }
+            Self::Answering(answering) => {
+                answering.poll_chunk(cx).map(|chunk| chunk.map(|bytes| bytes.map(Frame::data)))
+            }
             Self::Channel(channel) => {
                 channel.poll_chunk(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -90,7 +103,9 @@ impl http_body::Body for OutBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Ready(_, length) => SizeHint::with_exact(*length),
-            Self::Events(_) | Self::Large(_) | Self::Channel(_) => SizeHint::default(),
+            Self::Events(_) | Self::Large(_) | Self::Channel(_) | Self::Passed(_) | Self::Answering(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

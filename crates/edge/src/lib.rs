@@ -3,12 +3,13 @@
 //!
 //! Reading order: [`listener`] (connections), [`route`] (paths), [`origin`] (who may speak to us from where),
 //! `mcp` (the MCP door), `classify` (which era a message belongs to), `answer` and `body` (what goes back),
-//! `sse` (the door of 2024-11-05), `cors`, [`metrics`].
+//! `sse` (the door of 2024-11-05), `hop` (from replica to replica), `cors`, [`metrics`].
 
 mod answer;
 mod body;
 mod classify;
 mod cors;
+mod hop;
 pub mod listener;
 mod mcp;
 pub mod metrics;

@@ -4,7 +4,7 @@
 use crate::{
     answer,
     body::OutBody,
-    cors, mcp,
+    cors, hop, mcp,
     metrics::Metrics,
     origin::{Allowed, Foreign},
     route::{Route, route},
@@ -49,6 +49,8 @@ pub struct Edge {
     root: Option<String>,
     metrics: Arc<Metrics>,
     pub(crate) streams: Streams,
+    /// Counts what is under way for other replicas.
+    pub(crate) passing: TaskTracker,
 }
 
 /// A listener that is bound and not yet served.
@@ -75,7 +77,15 @@ impl Edge {
     /// Makes the HTTP side.
     pub fn new(setup: EdgeSetup) -> Arc<Self> {
         let EdgeSetup { gateway, allowed, sse_after, root, metrics } = setup;
-        Arc::new(Self { gateway, sse_after, allowed, root, metrics, streams: Streams::default() })
+        Arc::new(Self {
+            gateway,
+            sse_after,
+            allowed,
+            root,
+            metrics,
+            streams: Streams::default(),
+            passing: TaskTracker::new(),
+        })
     }
 
     /// Takes connections until `stop`, then lets what is in flight finish: the future ends with the last connection.
@@ -105,6 +115,29 @@ impl Edge {
             connections.spawn(connection(stream, MIN_BUFFER, closing, move |request: Request<Incoming>| {
                 let response = edge.metrics_page(request.uri().path());
                 async move { Ok::<_, Infallible>(response) }
+            }));
+        })
+        .await;
+        connections.close();
+        connections.wait().await;
+    }
+
+    /// Waits until nothing is under way for other replicas; their listener has to serve meanwhile, since answers that such
+    /// calls wait for come through it.
+    pub async fn passed(&self) {
+        self.passing.close();
+        self.passing.wait().await;
+    }
+
+    /// Serves the other replicas until `stop`, then lets what is in flight finish.
+    pub async fn serve_replicas(self: Arc<Self>, bound: Bound, stop: CancellationToken) {
+        let connections = TaskTracker::new();
+        let closing = stop.clone();
+        accept(bound.listener, &stop, |stream| {
+            let (edge, closing) = (self.clone(), closing.clone());
+            connections.spawn(connection(stream, MIN_BUFFER, closing, move |request| {
+                let edge = edge.clone();
+                async move { Ok::<_, Infallible>(hop::serve(&edge, request).await) }
             }));
         })
         .await;

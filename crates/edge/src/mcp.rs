@@ -5,6 +5,7 @@ use crate::{
     answer,
     body::OutBody,
     classify::{Class, Hints, Message, claims_modern, classify},
+    hop::{self, Lost},
     listener::Edge,
     request::{accepts, is_json, read_body, single},
 };
@@ -12,18 +13,29 @@ use bytes::Bytes;
 use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use portreeve_gateway::{
-    Headers, Inbound, Refusal, Reply, Server, Session, error::unsupported_version, read_envelope, read_params,
+    Headers, Inbound, Refusal, Reply, Server, Session, Whereabouts,
+    error::{bad_state, unsupported_version},
+    hop::{Door, Hop, Ownership},
+    read_envelope, read_params,
 };
 use portreeve_mcp::meta::Meta;
 use portreeve_mcp::{
     Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame,
     frame::Body, header as names, header::Mirrored,
 };
-use portreeve_model::Principal;
+use portreeve_model::{Principal, ReplicaId};
 use std::sync::Arc;
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
+
+/// Who brought a request here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Brought {
+    ByClient,
+    /// Another replica, which takes this one for the owner of what the request is about, or for the owner's heir.
+    ByReplica(Ownership),
+}
 
 /// One request to one server's address, as far as it is known who sends it.
 struct Visit<'a> {
@@ -31,6 +43,9 @@ struct Visit<'a> {
     principal: Principal,
     server: Arc<Server>,
     headers: &'a HeaderMap,
+    verb: Verb,
+    body: Bytes,
+    brought: Brought,
 }
 
 /// Serves one request to the HTTP+SSE door. Host and Origin were checked.
@@ -40,30 +55,49 @@ pub(crate) async fn serve_sse(
     request: Request<Incoming>,
 ) -> Response<OutBody> {
     let (parts, body) = request.into_parts();
-    let (principal, server) = match enter(edge, name, &parts) {
-        Ok(Visit { principal, server, .. }) => (principal, server),
-        Err(response) => return *response,
-    };
-    crate::sse::serve(edge, principal, &server, Request::from_parts(parts, body)).await
+    match enter(edge, name, &parts) {
+        Ok(Visit { principal, server, .. }) => crate::sse::serve(edge, principal, &server, parts, body).await,
+        Err(response) => *response,
+    }
 }
 
 /// Serves one request. Host and Origin were checked.
 pub(crate) async fn serve(edge: &Edge, name: Option<&str>, request: Request<Incoming>) -> Response<OutBody> {
     let (parts, body) = request.into_parts();
-    let visit = match enter(edge, name, &parts) {
+    let mut visit = match enter(edge, name, &parts) {
         Ok(visit) => visit,
         Err(response) => return *response,
     };
-    match parts.method {
-        Verb::POST => visit.post(body).await,
-        Verb::GET => visit.get(),
-        Verb::DELETE => visit.delete(),
-        _ => {
-            let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
-            response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("POST, GET, DELETE"));
-            response
+    if parts.method == Verb::POST {
+        visit.body = match visit.read(body).await {
+            Ok(body) => body,
+            Err(response) => return *response,
+        };
+    }
+    visit.serve().await
+}
+
+/// Serves a client's request that another replica passes on. Who calls was found out there; what they may do is found out
+/// here again.
+pub(crate) async fn serve_hop(edge: &Arc<Edge>, hop: Hop) -> Response<OutBody> {
+    let server = edge.gateway.server(hop.server.as_str());
+    let Some(server) = server.filter(|server| edge.gateway.reaches(&hop.principal, server)).cloned() else {
+        return answer::problem(StatusCode::NOT_FOUND, "no such server");
+    };
+    let mut headers = HeaderMap::with_capacity(hop.headers.len());
+    for (name, value) in &hop.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), http::HeaderValue::from_str(value))
+        {
+            headers.append(name, value);
         }
     }
+    if hop.door == Door::Sse {
+        return crate::sse::take(edge, &hop.principal, &server, hop.query.as_deref(), hop.body).await;
+    }
+    let Ok(verb) = hop.verb.parse() else { return answer::empty(StatusCode::METHOD_NOT_ALLOWED) };
+    let brought = Brought::ByReplica(hop.ownership);
+    let Hop { principal, body, .. } = hop;
+    Visit { edge, principal, server, headers: &headers, verb, body, brought }.serve().await
 }
 
 /// Identifies the caller and finds the server; one that the caller may not reach looks like one that is not there.
@@ -81,7 +115,15 @@ fn enter<'a>(
     let principal = edge.gateway.identify(credential).map_err(|refusal| Box::new(unauthorized(refusal)))?;
     let server = name.and_then(|name| edge.gateway.server(name));
     match server.filter(|server| edge.gateway.reaches(&principal, server)) {
-        Some(server) => Ok(Visit { edge, principal, server: server.clone(), headers: &parts.headers }),
+        Some(server) => Ok(Visit {
+            edge,
+            principal,
+            server: server.clone(),
+            headers: &parts.headers,
+            verb: parts.method.clone(),
+            body: Bytes::new(),
+            brought: Brought::ByClient,
+        }),
         None => Err(Box::new(answer::problem(StatusCode::NOT_FOUND, "no such server"))),
     }
 }
@@ -100,29 +142,68 @@ fn unauthorized(refusal: impl std::fmt::Display) -> Response<OutBody> {
 }
 
 impl Visit<'_> {
-    async fn post(&self, body: Incoming) -> Response<OutBody> {
-        let limits = self.edge.gateway.limits();
+    async fn serve(&self) -> Response<OutBody> {
+        match self.verb {
+            Verb::POST => self.post().await,
+            Verb::GET => self.get().await,
+            Verb::DELETE => self.delete().await,
+            _ => {
+                let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
+                let verbs = http::HeaderValue::from_static("POST, GET, DELETE");
+                response.headers_mut().insert(header::ALLOW, verbs);
+                response
+            }
+        }
+    }
+
+    /// The body of a POST, if its headers let it be one.
+    async fn read(&self, body: Incoming) -> Result<Bytes, Box<Response<OutBody>>> {
+        let fail = |status, text: &str| Err(Box::new(answer::problem(status, text)));
         if !is_json(self.headers) {
-            return answer::problem(
+            return fail(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "the body must be application/json, not encoded",
             );
         }
         if !accepts(self.headers, &[JSON, EVENTS]) {
-            return answer::problem(
-                StatusCode::NOT_ACCEPTABLE,
-                "accept application/json and text/event-stream",
-            );
+            return fail(StatusCode::NOT_ACCEPTABLE, "accept application/json and text/event-stream");
         }
-        let bytes = match read_body(body, limits.body).await {
-            Ok(bytes) => bytes,
-            Err(fault) => return answer::problem(fault.status(), &fault.text(limits.body)),
-        };
-        match decode(&bytes, limits.depth) {
+        let limit = self.edge.gateway.limits().body;
+        read_body(body, limit)
+            .await
+            .map_err(|fault| Box::new(answer::problem(fault.status(), &fault.text(limit))))
+    }
+
+    async fn post(&self) -> Response<OutBody> {
+        match frame::decode_body(&self.body, self.edge.gateway.limits().depth) {
             Ok(Body::One(frame)) => self.message(frame).await,
             Ok(Body::Batch(frames)) => self.batch(frames).await,
             Err(error) => answer::bad_frame(&error),
         }
+    }
+
+    /// Brings the whole request to another replica.
+    async fn pass_on(
+        &self,
+        owner: &ReplicaId,
+        ownership: Ownership,
+        id: Option<&Id>,
+    ) -> Result<Response<OutBody>, Lost> {
+        let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
+        let along = self.headers.iter().filter(|(name, _)| hop::goes_along(name));
+        let hop = Hop {
+            principal: self.principal.clone(),
+            server: self.server.name().clone(),
+            door: Door::Mcp,
+            verb: self.verb.as_str().to_owned(),
+            query: None,
+            headers: along
+                .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
+                .collect(),
+            ownership,
+            body: self.body.clone(),
+        };
+        hop::pass_on(self.edge, owner, &hop, id.cloned()).await
     }
 
     fn hints(&self) -> Hints<'_> {
@@ -158,7 +239,10 @@ impl Visit<'_> {
             Class::Modern => self.modern(id, method, raw, params, meta).await,
             Class::Handshake => self.handshake(id, &params).await,
             Class::Session => {
-                let session = match self.session() {
+                if self.hands_over() {
+                    return answer::empty(hop::NOT_MINE);
+                }
+                let session = match self.session(Some(&id)).await {
                     Ok(session) => session,
                     Err(response) => return *response,
                 };
@@ -193,7 +277,28 @@ impl Visit<'_> {
         let get = |name: &str| self.headers.get(name).map(http::HeaderValue::as_bytes);
         let headers = Headers { get: &get, params: param_headers(self.headers) };
         let reply = self.edge.gateway.modern(inbound, envelope, Some(headers)).await;
+        if let Reply::Elsewhere(owner) = &reply {
+            return self.retry_elsewhere(owner, &id).await;
+        }
         answer::reply(Era::Modern, id, reply, self.edge.sse_after).await
+    }
+
+    /// A retry of a call that waits at another replica. When that is gone, so is the call, and it is not run again
+    /// (check 101).
+    async fn retry_elsewhere(&self, owner: &ReplicaId, id: &Id) -> Response<OutBody> {
+        if self.brought != Brought::ByClient {
+            return answer::empty(hop::NOT_MINE);
+        }
+        match self.pass_on(owner, Ownership::Own, Some(id)).await {
+            Ok(response) => response,
+            Err(Lost::Gone) => answer::refused(Era::Modern, id, bad_state().into()),
+            Err(Lost::Unknown) => hop::lost_answer(Some(id)),
+        }
+    }
+
+    /// Whether this replica is about to end and leaves new work to the one that asks.
+    fn hands_over(&self) -> bool {
+        self.brought != Brought::ByClient && self.edge.gateway.closing().is_cancelled()
     }
 
     /// Version, method and name of the headers against the body (checks 4–15).
@@ -241,20 +346,20 @@ impl Visit<'_> {
         }
     }
 
-    /// The session that the request names, or the response that says why there is none (checks 149–152).
-    fn session(&self) -> Result<Arc<Session>, Box<Response<OutBody>>> {
+    /// The session that the request names, or the response that says why there is none (checks 149–152). What belongs to
+    /// another replica is answered by that one; `id` is the request that is owed an answer.
+    async fn session(&self, id: Option<&Id>) -> Result<Arc<Session>, Box<Response<OutBody>>> {
         let fail = |status, text: &str| {
             Err(Box::new(answer::rpc_error(status, None, RpcError::new(Code::INVALID_REQUEST, text))))
         };
-        let id = single(self.headers, http::HeaderName::from_static(names::SESSION_ID));
-        let id = id.ok().flatten().and_then(|raw| std::str::from_utf8(raw).ok());
-        let Some(id) = id else {
+        let named = single(self.headers, http::HeaderName::from_static(names::SESSION_ID));
+        let Some(named) = named.ok().flatten().and_then(|raw| std::str::from_utf8(raw).ok()) else {
             return fail(
                 StatusCode::BAD_REQUEST,
                 "one `Mcp-Session-Id` header is needed; initialize to get one",
             );
         };
-        let Some(session) = self.edge.gateway.session(&self.principal, &self.server, id) else {
+        let Some(session) = self.locate(named, id).await? else {
             return fail(StatusCode::NOT_FOUND, "no such session; initialize again");
         };
         let version = self.hints().version;
@@ -271,9 +376,65 @@ impl Visit<'_> {
         Ok(session)
     }
 
+    /// Finds a session: here, at its owner, or, if that is gone, at the one that takes over what it owned.
+    async fn locate(
+        &self,
+        named: &str,
+        id: Option<&Id>,
+    ) -> Result<Option<Arc<Session>>, Box<Response<OutBody>>> {
+        let (gateway, mut ownership) = (&self.edge.gateway, Ownership::Own);
+        let mut found = gateway.find_session(&self.principal, &self.server, named);
+        loop {
+            let owner = match found {
+                Whereabouts::Here(session) => return Ok(Some(session)),
+                Whereabouts::Nowhere => return Ok(None),
+                Whereabouts::Elsewhere(owner) => owner,
+            };
+            match (self.brought, ownership) {
+                (Brought::ByReplica(Ownership::Adopt), _) => {
+                    found = gateway.take_over_session(&self.principal, &self.server, named);
+                    continue;
+                }
+                (Brought::ByReplica(Ownership::Own), _) => {
+                    return Err(Box::new(answer::empty(hop::NOT_MINE)));
+                }
+                (Brought::ByClient, _) => {}
+            }
+            match self.pass_on(&owner, ownership, id).await {
+                Ok(response) => return Err(Box::new(response)),
+                Err(Lost::Unknown) => return Err(Box::new(hop::lost_answer(id))),
+                // The heir is gone as well: the next one would be found later, by the directory.
+                Err(Lost::Gone) if ownership == Ownership::Adopt => return Ok(None),
+                Err(Lost::Gone) => {
+                    ownership = Ownership::Adopt;
+                    found = gateway.adopt_session(&self.principal, &self.server, named, &owner).await;
+                }
+            }
+        }
+    }
+
+    /// An answer to a question that another replica asked, if it is such an answer.
+    async fn answer_elsewhere(&self, id: Option<&Id>) -> Option<Response<OutBody>> {
+        let owner = self.edge.gateway.asked_elsewhere(&self.principal, &self.server, id)?;
+        if self.brought != Brought::ByClient {
+            return Some(answer::empty(hop::NOT_MINE));
+        }
+        match self.pass_on(&owner, Ownership::Own, None).await {
+            Ok(response) => Some(response),
+            // Whoever asked is gone, and its call with it: this is a late answer.
+            Err(Lost::Gone) => Some(answer::empty(StatusCode::ACCEPTED)),
+            Err(Lost::Unknown) => Some(hop::lost_answer(None)),
+        }
+    }
+
     /// A notification or an answer within a session.
     async fn in_session(&self, frame: Frame) -> Response<OutBody> {
-        let session = match self.session() {
+        if let Frame::Response { id, .. } = &frame
+            && let Some(response) = self.answer_elsewhere(id.as_ref()).await
+        {
+            return response;
+        }
+        let session = match self.session(None).await {
             Ok(session) => session,
             Err(response) => return *response,
         };
@@ -323,7 +484,7 @@ impl Visit<'_> {
         if modern || !self.hints().session {
             return refuse("one message a request: this revision has no batches");
         }
-        let session = match self.session() {
+        let session = match self.session(None).await {
             Ok(session) => session,
             Err(response) => return *response,
         };
@@ -376,7 +537,7 @@ impl Visit<'_> {
     }
 
     /// The stream of a legacy session for what belongs to no call.
-    fn get(&self) -> Response<OutBody> {
+    async fn get(&self) -> Response<OutBody> {
         if !self.headers.contains_key(names::SESSION_ID) {
             let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
             response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("POST"));
@@ -385,7 +546,10 @@ impl Visit<'_> {
         if !accepts(self.headers, &[EVENTS]) {
             return answer::problem(StatusCode::NOT_ACCEPTABLE, "accept text/event-stream");
         }
-        match self.session() {
+        if self.hands_over() {
+            return answer::empty(hop::NOT_MINE);
+        }
+        match self.session(None).await {
             Ok(session) => self.session_stream(&session),
             Err(response) => *response,
         }
@@ -412,15 +576,15 @@ impl Visit<'_> {
         taken_up.map_or_else(lost, answer::kept)
     }
 
-    fn delete(&self) -> Response<OutBody> {
+    async fn delete(&self) -> Response<OutBody> {
         if !self.headers.contains_key(names::SESSION_ID) {
             let mut response = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "use POST");
             response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static("POST"));
             return response;
         }
-        match self.session() {
+        match self.session(None).await {
             Ok(session) => {
-                self.edge.gateway.end_session(&session);
+                self.edge.gateway.delete_session(&session).await;
                 answer::empty(StatusCode::NO_CONTENT)
             }
             Err(response) => *response,
@@ -437,10 +601,6 @@ impl Visit<'_> {
             params,
         }
     }
-}
-
-fn decode(bytes: &Bytes, depth: usize) -> Result<Body, FrameError> {
-    frame::decode_body(bytes, depth)
 }
 
 /// All `Mcp-Param-*` headers, as they came.

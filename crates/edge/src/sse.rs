@@ -5,12 +5,17 @@
 use crate::{
     answer,
     body::{Channel, OutBody},
+    hop::{self, Lost},
     listener::Edge,
     request::{is_json, read_body},
 };
-use http::{HeaderValue, Method as Verb, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderValue, Method as Verb, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
-use portreeve_gateway::{Pipe, Server};
+use portreeve_gateway::{
+    Pipe, Server,
+    hop::{Door, Hop, Ownership},
+};
 use portreeve_mcp::Era;
 use portreeve_model::Principal;
 use std::{
@@ -30,6 +35,12 @@ pub(crate) struct Streams {
 impl Streams {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Pipe>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream that a query names. One of somebody else, or of another server, looks like one that is not there.
+    fn find(&self, query: Option<&str>, principal: &Principal, server: &Arc<Server>) -> Option<Arc<Pipe>> {
+        let pipe = self.lock().get(stream_of(query)).cloned()?;
+        (pipe.principal() == principal && Arc::ptr_eq(pipe.server(), server)).then_some(pipe)
     }
 }
 
@@ -51,14 +62,15 @@ pub(crate) async fn serve(
     edge: &Arc<Edge>,
     principal: Principal,
     server: &Arc<Server>,
-    request: Request<Incoming>,
+    parts: Parts,
+    body: Incoming,
 ) -> Response<OutBody> {
     if !server.eras().serves(Era::Legacy) {
         return answer::problem(StatusCode::NOT_FOUND, "this server is served at /mcp only");
     }
-    match *request.method() {
+    match parts.method {
         Verb::GET => open(edge, principal, server),
-        Verb::POST => post(edge, &principal, server, request).await,
+        Verb::POST => post(edge, &principal, server, &parts, body).await,
         _ => {
             let mut response =
                 answer::problem(StatusCode::METHOD_NOT_ALLOWED, "GET opens the stream, POST sends a message");
@@ -89,16 +101,14 @@ async fn post(
     edge: &Arc<Edge>,
     principal: &Principal,
     server: &Arc<Server>,
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
 ) -> Response<OutBody> {
-    let (parts, body) = request.into_parts();
-    let name = parts.uri.query().and_then(|query| query.strip_prefix("stream=")).unwrap_or_default();
-    let known = edge.streams.lock().get(name).cloned();
-    // A stream of somebody else, or of another server, looks like one that is not there.
-    let Some(pipe) = known.filter(|pipe| pipe.principal() == principal && Arc::ptr_eq(pipe.server(), server))
-    else {
-        return answer::problem(StatusCode::NOT_FOUND, "no such stream; open one with GET");
-    };
+    let query = parts.uri.query();
+    let owner = edge.gateway.streams_elsewhere(principal, server, stream_of(query));
+    if owner.is_none() && edge.streams.find(query, principal, server).is_none() {
+        return no_such_stream();
+    }
     if !is_json(&parts.headers) {
         return answer::problem(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -106,11 +116,49 @@ async fn post(
         );
     }
     let limit = edge.gateway.limits().body;
-    match read_body(body, limit).await {
-        Ok(bytes) => {
-            pipe.message(bytes).await;
+    let body = match read_body(body, limit).await {
+        Ok(bytes) => bytes,
+        Err(fault) => return answer::problem(fault.status(), &fault.text(limit)),
+    };
+    let Some(owner) = owner else { return take(edge, principal, server, query, body).await };
+    let hop = Hop {
+        principal: principal.clone(),
+        server: server.name().clone(),
+        door: Door::Sse,
+        verb: Verb::POST.as_str().to_owned(),
+        query: query.map(str::to_owned),
+        headers: Vec::new(),
+        ownership: Ownership::Own,
+        body,
+    };
+    match hop::pass_on(edge, &owner, &hop, None).await {
+        Ok(response) => response,
+        Err(Lost::Gone) => no_such_stream(),
+        Err(Lost::Unknown) => hop::lost_answer(None),
+    }
+}
+
+/// Takes a message for a stream that ends here.
+pub(crate) async fn take(
+    edge: &Edge,
+    principal: &Principal,
+    server: &Arc<Server>,
+    query: Option<&str>,
+    body: Bytes,
+) -> Response<OutBody> {
+    match edge.streams.find(query, principal, server) {
+        Some(pipe) => {
+            pipe.message(body).await;
             answer::empty(StatusCode::ACCEPTED)
         }
-        Err(fault) => answer::problem(fault.status(), &fault.text(limit)),
+        None => no_such_stream(),
     }
+}
+
+fn stream_of(query: Option<&str>) -> &str {
+    query.and_then(|query| query.strip_prefix("stream=")).unwrap_or_default()
+}
+
+fn no_such_stream() -> Response<OutBody> {
+    answer::problem(StatusCode::NOT_FOUND, "no such stream; open one with GET")
 }

@@ -24,7 +24,7 @@ use portreeve_mcp::{
     meta::{self, Meta},
     payload,
 };
-use portreeve_model::{IsolationKey, Principal};
+use portreeve_model::{IsolationKey, Principal, ReplicaId};
 use portreeve_policy::{Authorized, Decision, Denied, Kind, ParamsDigest, Target, authorize};
 use std::{sync::Arc, time::Instant};
 
@@ -75,6 +75,8 @@ pub enum Reply {
     Call(Box<Exchange>),
     /// A stream of changes (modern `subscriptions/listen`).
     Updates(Updates),
+    /// It is about something that another replica owns; nothing has happened here.
+    Elsewhere(ReplicaId),
 }
 
 impl Reply {
@@ -84,6 +86,7 @@ impl Reply {
             Self::Refused(refusal) => Some(Outcome::Error(refusal.error)),
             Self::Whole(outcome) => Some(outcome),
             Self::Updates(_) => None,
+            Self::Elsewhere(_) => Some(Outcome::Error(error::bad_state())),
             Self::Call(exchange) => exchange.into_outcome().await,
         }
     }
@@ -155,6 +158,9 @@ impl Gateway {
 
     /// The life of a call.
     async fn call(self: &Arc<Self>, mut call: Call<'_>) -> Reply {
+        if let Some(owner) = self.parked_elsewhere(&call) {
+            return Reply::Elsewhere(owner);
+        }
         // Locate: which thing of the server is meant, and does the server have it?
         let aim = match aim(&call.inbound.method, &call.inbound.params) {
             Ok(aim) => aim,
@@ -310,6 +316,16 @@ impl Gateway {
         error::of_failure(failure).into()
     }
 
+    /// Which other replica holds the call that this request is a retry of. A state that does not open is nobody's.
+    fn parked_elsewhere(&self, call: &Call<'_>) -> Option<ReplicaId> {
+        let Call { inbound, client: Client::Modern, .. } = call else { return None };
+        let token = inbound.params.get("requestState").filter(|_| inbound.method.may_ask())?;
+        let token = token.string_value()?;
+        let state = self.open_request_state(&inbound.principal, inbound.server.name(), &token).ok()?;
+        let RequestState::Parked { owner, .. } = state else { return None };
+        (!self.owns(&owner)).then(|| ReplicaId::new(&owner))
+    }
+
     /// What a modern client's `requestState` says about this request.
     fn retry_round(&self, call: &mut Call<'_>) -> Result<Retry, RpcError> {
         let inbound = &mut call.inbound;
@@ -323,10 +339,7 @@ impl Gateway {
             return Err(error::bad_state());
         }
         match state {
-            RequestState::Parked { call, round, owner, .. } if self.owns(&owner) => {
-                Ok(Retry::Parked { call, round })
-            }
-            RequestState::Parked { .. } => Err(error::bad_state()),
+            RequestState::Parked { call, round, .. } => Ok(Retry::Parked { call, round }),
             RequestState::Resend { asked, agreed, digest, round } => {
                 match page::read_answers(self, call, (asked, agreed), digest, round)? {
                     Said::Agreed(pages) => {

@@ -104,7 +104,7 @@ pub(crate) fn too_large() -> RpcError {
 }
 
 /// The one text for every `requestState` that does not open or does not fit (checks 88–91, 101).
-pub(crate) fn bad_state() -> RpcError {
+pub fn bad_state() -> RpcError {
     RpcError::new(Code::INVALID_PARAMS, "invalid or expired requestState; make the call anew")
 }
 

@@ -2,8 +2,8 @@
 //! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
 //!
 //! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
-//! `session`, `ring` and `sending`
-//! (streams that can be taken up again), `catalogue`, `listen`, `local`, `server` (the only way to a server), `state` (what is sealed), [`record`].
+//! `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `listen`, `local`, `server` (the only
+//! way to a server), `state` (what is sealed), `replicas` and [`hop`] (other processes of this gate), [`record`].
 
 mod bridge;
 pub mod call;
@@ -11,12 +11,14 @@ mod catalogue;
 mod collect;
 pub mod error;
 mod exchange;
+pub mod hop;
 pub mod listen;
 mod local;
 mod park;
 mod pipe;
 mod rate;
 pub mod record;
+mod replicas;
 mod ring;
 mod sending;
 pub mod server;
@@ -29,17 +31,20 @@ pub use exchange::{Exchange, Last, Out};
 pub use listen::Updates;
 pub use pipe::Pipe;
 pub use record::{End, Record, Recorder};
+pub use replicas::ReplicaSetup;
 pub use ring::EventId;
 pub use sending::{Sending, Sent, What};
 pub use server::{Eras, Isolation, Offer, Server, ServerSetup};
-pub use session::Session;
+pub use session::{Session, Whereabouts};
 
+use hop::Seen;
 use park::Parking;
 use portreeve_auth::Identity;
 use portreeve_model::{Limits, Principal, ReplicaId, RequestId, ServerName, Timestamp};
 use portreeve_policy::Policy;
 use portreeve_seal::KeyRing;
 use rate::Rates;
+use replicas::Replicas;
 use session::Sessions;
 use std::{
     collections::BTreeMap,
@@ -64,8 +69,8 @@ pub struct Setup {
     pub identity: Identity,
     /// The keys of everything that is sealed.
     pub seals: KeyRing,
-    /// This process.
-    pub replica: ReplicaId,
+    /// This process, and how it reaches the others of its kind.
+    pub replica: ReplicaSetup,
     /// What is accepted.
     pub limits: Limits,
     /// How long a parked call waits for its answers.
@@ -85,6 +90,9 @@ pub struct Gateway {
     identity: Identity,
     pub(crate) seals: KeyRing,
     pub(crate) replica: ReplicaId,
+    pub(crate) replicas: Replicas,
+    /// The requests of other replicas that were here already.
+    pub(crate) seen: Seen,
     pub(crate) limits: Limits,
     pub(crate) park_ttl: Duration,
     pub(crate) recorder: Arc<dyn Recorder>,
@@ -118,7 +126,9 @@ impl Gateway {
             policy: setup.policy,
             identity: setup.identity,
             seals: setup.seals,
-            replica: setup.replica,
+            replica: setup.replica.id.clone(),
+            replicas: Replicas::new(setup.replica),
+            seen: Seen::default(),
             rates: Rates::new(setup.limits.calls_per_minute),
             replay: Arc::new(ring::Total::new(setup.limits.replay_total)),
             limits: setup.limits,
@@ -134,6 +144,10 @@ impl Gateway {
             // Numbers of ours never repeat across restarts, as long as fewer than a million a second are drawn.
             numbers: AtomicU64::new(now.wrapping_mul(1000)),
         });
+        if gateway.replicas.has_coordinator() {
+            let announcing = replicas::announce(gateway.clone());
+            gateway.tracker.spawn(announcing);
+        }
         let weak = Arc::downgrade(&gateway);
         let shutdown = gateway.shutdown.clone();
         gateway.tracker.spawn(async move {

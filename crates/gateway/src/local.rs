@@ -129,6 +129,7 @@ impl Gateway {
             Method::SetLevel => match params.text("level").and_then(|level| LogLevel::parse(&level)) {
                 Some(level) => {
                     session.set_log_level(level);
+                    self.holds_something(session).await;
                     empty
                 }
                 None => Err(Refusal::handler(Code::INVALID_PARAMS, "`params.level` must be a log level")),
@@ -172,6 +173,7 @@ impl Gateway {
             return Err(unknown().into());
         }
         session.subscribe(uri);
+        self.holds_something(session).await;
         Ok(RawJson::EMPTY_OBJECT)
     }
 

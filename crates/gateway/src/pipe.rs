@@ -257,6 +257,11 @@ impl Pipe {
                 self.send(frame::encode_response(Some(&id), &Outcome::Error(refusal.error))).await;
             }
             Reply::Whole(outcome) => self.send(frame::encode_response(Some(&id), &outcome)).await,
+            // A pipe is served where it ends; what another replica holds cannot be brought here.
+            Reply::Elsewhere(_) => {
+                self.send(frame::encode_response(Some(&id), &Outcome::Error(crate::error::bad_state())))
+                    .await;
+            }
             Reply::Updates(updates) => self.pump_updates(Some(&id), updates).await,
             Reply::Call(exchange) => self.pump_updates(Some(&id), exchange.boxed()).await,
         }

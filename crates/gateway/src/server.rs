@@ -85,7 +85,7 @@ impl Eras {
 pub struct Server {
     name: ServerName,
     service: Arc<dyn Service>,
-    isolation: Isolation,
+    pub(crate) isolation: Isolation,
     pub(crate) offer: Offer,
     pub(crate) roots: Option<RawJson>,
     credential: Option<UpstreamCredential>,

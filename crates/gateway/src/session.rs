@@ -2,7 +2,12 @@
 //! what lives (open questions, calls in flight, streams) belongs to the replica that made it. A session id is a name,
 //! never a credential: every request is authenticated on its own, and a foreign id looks like an unknown one.
 
-use crate::{Gateway, ring::Ring, server::Server, state::SessionState};
+use crate::{
+    Gateway,
+    ring::Ring,
+    server::{Isolation, Server},
+    state::SessionState,
+};
 use foldhash::{HashMap, HashMapExt};
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
@@ -10,7 +15,8 @@ use portreeve_mcp::{
     ClientCapabilities, Id, LogLevel, Outcome, RawJson, Text, Version,
     json::{self, Kind},
 };
-use portreeve_model::{IsolationKey, Principal};
+use portreeve_model::{IsolationKey, Principal, ReplicaId};
+use portreeve_store::Mark;
 use std::{
     collections::VecDeque,
     hash::BuildHasher,
@@ -90,7 +96,19 @@ pub struct Session {
     used: AtomicU64,
     /// What its event streams have said; made with the first stream.
     pub(crate) ring: Mutex<Option<Box<Ring>>>,
+    /// Whether other replicas know that it cannot be re-created from its id.
+    held: AtomicBool,
     ended: CancellationToken,
+}
+
+/// Where a session is.
+pub enum Whereabouts {
+    /// Here.
+    Here(Arc<Session>),
+    /// At another replica, if that is still there.
+    Elsewhere(ReplicaId),
+    /// It never was, has ended, or is somebody else's: all look alike.
+    Nowhere,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -321,43 +339,120 @@ impl Gateway {
             stream: Mutex::default(),
             used: AtomicU64::new(self.now().0),
             ring: Mutex::default(),
+            held: AtomicBool::new(false),
             ended: self.shutdown.child_token(),
         })
     }
 
-    /// The session of an id, if this principal has it at this server (check 150). A session that held nothing live is
-    /// re-created from its id (decision D16).
-    pub fn session(
+    /// Where the session of an id is, if this principal has it at this server (check 150).
+    pub fn find_session(
         self: &Arc<Self>,
         principal: &Principal,
         server: &Arc<Server>,
         id: &str,
-    ) -> Option<Arc<Session>> {
+    ) -> Whereabouts {
         let known = self.sessions.shard(id).get(id).cloned();
         if let Some(session) = known {
             let same = session.principal == *principal && Arc::ptr_eq(&session.server, server);
             session.used.store(self.now().0, Ordering::Relaxed);
-            return (same && !session.ended.is_cancelled()).then_some(session);
+            let here = same && !session.ended.is_cancelled();
+            return if here { Whereabouts::Here(session) } else { Whereabouts::Nowhere };
         }
         if lock(&self.sessions.revoked).contains_key(id) {
-            return None;
+            return Whereabouts::Nowhere;
         }
-        let state = self.open_session(principal, server.name(), id)?;
-        let version = Version::parse(&state.version)?;
-        let raw = RawJson::from_text(&state.capabilities).ok()?;
-        let capabilities = ClientCapabilities::read(&raw, version)?;
-        let client_info = state.client_info.and_then(|info| RawJson::from_text(&info).ok());
-        let session =
-            self.live_session(id, principal, server, Greeting { version, capabilities, client_info });
-        Some(self.sessions.shard(id).entry(id.into()).or_insert(session).clone())
+        let Some(state) = self.open_session(principal, server.name(), id) else {
+            return Whereabouts::Nowhere;
+        };
+        // A session of ours that held nothing live was forgotten, or a process that is alone has been started anew.
+        if self.owns(&state.owner) || self.replicas.are_none() {
+            return self.recreate(principal, server, id, state);
+        }
+        Whereabouts::Elsewhere(ReplicaId::new(&state.owner))
     }
 
-    /// Ends a session at its client's wish (check 151).
+    /// The session of an id whose owner is gone: what held nothing live is re-created from the id, by one replica on which
+    /// all agree; the rest is gone (decision D16).
+    pub async fn adopt_session(
+        self: &Arc<Self>,
+        principal: &Principal,
+        server: &Arc<Server>,
+        id: &str,
+        gone: &ReplicaId,
+    ) -> Whereabouts {
+        if server.isolation == Isolation::Session {
+            return Whereabouts::Nowhere;
+        }
+        match self.replicas.heir(id, gone).await {
+            None => Whereabouts::Nowhere,
+            Some(heir) if heir != self.replica => Whereabouts::Elsewhere(heir),
+            Some(_) => self.take_over_session(principal, server, id),
+        }
+    }
+
+    /// Re-creates a session whose owner is gone and that another replica found to be ours now.
+    pub fn take_over_session(
+        self: &Arc<Self>,
+        principal: &Principal,
+        server: &Arc<Server>,
+        id: &str,
+    ) -> Whereabouts {
+        match self.open_session(principal, server.name(), id) {
+            Some(state) => self.recreate(principal, server, id, state),
+            None => Whereabouts::Nowhere,
+        }
+    }
+
+    fn recreate(
+        &self,
+        principal: &Principal,
+        server: &Arc<Server>,
+        id: &str,
+        state: SessionState,
+    ) -> Whereabouts {
+        let greeting = || {
+            let version = Version::parse(&state.version)?;
+            let raw = RawJson::from_text(&state.capabilities).ok()?;
+            let capabilities = ClientCapabilities::read(&raw, version)?;
+            let client_info = state.client_info.and_then(|info| RawJson::from_text(&info).ok());
+            Some(Greeting { version, capabilities, client_info })
+        };
+        let Some(hello) = greeting() else { return Whereabouts::Nowhere };
+        let session = self.live_session(id, principal, server, hello);
+        Whereabouts::Here(self.sessions.shard(id).entry(id.into()).or_insert(session).clone())
+    }
+
+    /// Ends a session.
     pub fn end_session(&self, session: &Session) {
         session.end();
         let until = self.now().plus(SESSION_TTL).0;
         lock(&self.sessions.revoked).insert(session.id.clone(), until);
         self.sessions.shard(&session.id).remove(&*session.id);
+    }
+
+    /// Ends a session at its client's wish, on every replica (check 151).
+    pub async fn delete_session(&self, session: &Session) {
+        self.end_session(session);
+        self.replicas.remember(Mark::Ended, &session.id, SESSION_TTL).await;
+    }
+
+    /// The session now holds something that its id does not: if this replica is lost, it is.
+    pub(crate) async fn holds_something(&self, session: &Session) {
+        if !session.held.swap(true, Ordering::Relaxed) {
+            self.replicas.remember(Mark::Live, &session.id, SESSION_TTL).await;
+        }
+    }
+
+    /// Which replica asked the question that a client answers, if it is another one.
+    pub fn asked_elsewhere(
+        &self,
+        principal: &Principal,
+        server: &Server,
+        id: Option<&Id>,
+    ) -> Option<ReplicaId> {
+        let token = id.and_then(Id::as_text)?;
+        let state = self.open_ask(principal, server.name(), &token)?;
+        (!self.owns(&state.owner)).then(|| ReplicaId::new(&state.owner))
     }
 
     /// Takes a client's answer to a question of ours. `false`: we never asked that.

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long a relayed question may stay unanswered. It binds nothing on our side, so it may be long.
 const RELAY_TTL: Duration = Duration::from_secs(60 * 60);
 
+/// How long the stream of an HTTP+SSE client may live: its name cannot be changed while it does.
+const STREAM_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A `requestState` of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RequestState {
@@ -150,9 +153,21 @@ impl Gateway {
         self.seal_value(&bound(Purpose::Session, principal, server), state, ttl)
     }
 
-    /// An unguessable name for a stream of this principal to this server: sealed, so that it can tell its owner later.
+    /// An unguessable name for a stream of this principal to this server: sealed, so that any replica can tell its owner.
     pub fn name_stream(&self, principal: &Principal, server: &crate::Server) -> String {
-        self.seal_ask(principal, server.name(), self.next_number())
+        let state = AskState { owner: self.replica.as_str().to_owned(), key: self.next_number() };
+        self.seal_value(&bound(Purpose::Ask, principal, server.name()), &state, STREAM_TTL)
+    }
+
+    /// Which other replica holds the stream of this name.
+    pub fn streams_elsewhere(
+        &self,
+        principal: &Principal,
+        server: &crate::Server,
+        name: &str,
+    ) -> Option<ReplicaId> {
+        let state = self.open_ask(principal, server.name(), name)?;
+        (!self.owns(&state.owner)).then(|| ReplicaId::new(&state.owner))
     }
 
     pub(crate) fn open_session(

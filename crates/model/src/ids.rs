@@ -112,6 +112,18 @@ impl From<&PrincipalId> for IsolationKey {
     }
 }
 
+impl ReplicaId {
+    /// A process that drew this nonce and that other replicas reach at this address (scheme, host and port).
+    pub fn at(nonce: &str, address: &str) -> Self {
+        Self::new(&format!("{nonce}@{address}"))
+    }
+
+    /// Where other replicas reach it, if they can.
+    pub fn address(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, address)| address)
+    }
+}
+
 /// The id of one request in logs and records. Unique within a replica's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
@@ -125,6 +137,12 @@ impl fmt::Display for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_knows_its_address_if_it_has_one() {
+        assert_eq!(ReplicaId::new("19ac-1f").address(), None);
+        assert_eq!(ReplicaId::at("19ac-1f", "http://10.0.0.7:8486").address(), Some("http://10.0.0.7:8486"));
+    }
 
     #[test]
     fn names_are_checked() {

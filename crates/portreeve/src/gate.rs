@@ -10,14 +10,15 @@ use crate::{
 };
 use portreeve_auth::{Identity, Keys};
 use portreeve_edge::Metrics;
-use portreeve_gateway::{Eras, Gateway, Offer, Recorder, ServerSetup, Setup};
+use portreeve_gateway::{Eras, Gateway, Offer, Recorder, ReplicaSetup, ServerSetup, Setup};
 use portreeve_mcp::{RawJson, Service};
 use portreeve_model::{ReplicaId, Secret, ServerName, Timestamp};
 use portreeve_policy::{Allow, Glob, KeyRule, Policy, ToolFilter};
 use portreeve_process::{Launcher, Spec, Supervisor};
 use portreeve_seal::KeyRing;
 use portreeve_servers::demo::Demo;
-use portreeve_upstream::{EraChoice, HttpConfig, Runtime, StdioConfig, Transport, Upstream};
+use portreeve_store::Coordinator;
+use portreeve_upstream::{EraChoice, HttpConfig, Peers, Runtime, StdioConfig, Transport, Upstream};
 use record::LogRecorder;
 use std::{path::Path, sync::Arc, time::Duration, time::SystemTime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -51,12 +52,14 @@ pub enum SealFrom<'a> {
 }
 
 impl Gate {
-    /// Builds the gateway. Must run inside the runtime. No server is contacted (decision D20).
+    /// Builds the gateway. Must run inside the runtime. No server is contacted (decision D20). `advertise` is where other
+    /// replicas reach this process, if there are any.
     pub fn build(
         config: &Config,
         seal: SealFrom<'_>,
         eras: Eras,
         log: Option<LogSink>,
+        advertise: Option<&str>,
     ) -> Result<Self, CommandError> {
         let tracker = TaskTracker::new();
         let shutdown = CancellationToken::new();
@@ -73,7 +76,7 @@ impl Gate {
             policy: policy(config)?,
             identity: identity(config)?,
             seals: seals(config, seal)?,
-            replica: replica()?,
+            replica: replica(config, advertise, &runtime)?,
             limits: config.limits.clone(),
             park_ttl: config
                 .servers
@@ -283,10 +286,24 @@ fn nonce() -> Result<String, CommandError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// This process: a nonce that it drew and the moment it started.
-fn replica() -> Result<ReplicaId, CommandError> {
+/// This process: a nonce that it drew, the moment it started, and where other replicas reach it.
+fn replica(
+    config: &Config,
+    advertise: Option<&str>,
+    runtime: &Runtime,
+) -> Result<ReplicaSetup, CommandError> {
     let started = Timestamp::from_system(SystemTime::now()).0;
-    Ok(ReplicaId::new(&format!("{started:x}-{}", &nonce()?[..8])))
+    let nonce = format!("{started:x}-{}", &nonce()?[..8]);
+    let Some(address) = advertise else {
+        return Ok(ReplicaSetup { id: ReplicaId::new(&nonce), peers: None, coordinator: Coordinator::Alone });
+    };
+    let coordinator = match config.replicas.as_ref().and_then(|replicas| replicas.coordinator.as_ref()) {
+        Some(url) => Coordinator::redis(url)
+            .map_err(|error| failed("the coordinator of `replicas` cannot be used", error))?,
+        None => Coordinator::Alone,
+    };
+    let peers = Some(Peers::new(runtime.clone()));
+    Ok(ReplicaSetup { id: ReplicaId::at(&nonce, address), peers, coordinator })
 }
 
 /// The demo under this name and nothing else.

@@ -32,12 +32,14 @@ pub enum Purpose {
     Ask,
     /// A request that one replica sends to another.
     Hop,
+    /// One piece of the answer to it.
+    HopAnswer,
 }
 
 impl Purpose {
     /// All purposes.
-    pub const ALL: [Self; 6] =
-        [Self::Session, Self::RequestState, Self::Cursor, Self::Task, Self::Ask, Self::Hop];
+    pub const ALL: [Self; 7] =
+        [Self::Session, Self::RequestState, Self::Cursor, Self::Task, Self::Ask, Self::Hop, Self::HopAnswer];
 
     fn label(self) -> &'static str {
         match self {
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Task => "task",
             Self::Ask => "ask",
             Self::Hop => "hop",
+            Self::HopAnswer => "hop-answer",
         }
     }
 }
@@ -73,28 +76,38 @@ pub struct SealError;
 impl KeyRing {
     /// Seals a payload. The value is visible ASCII, fit for a header and a URL.
     pub fn seal(&self, bound: &Bound<'_>, payload: &[u8], expires: Timestamp) -> String {
+        URL_SAFE_NO_PAD.encode(self.seal_bytes(bound, payload, expires))
+    }
+
+    /// Seals a payload for a body: the same value as bytes.
+    pub fn seal_bytes(&self, bound: &Bound<'_>, payload: &[u8], expires: Timestamp) -> Vec<u8> {
         let key = self.sealing();
         let nonce = self.nonce();
         let mut plain = Vec::with_capacity(EXPIRY + payload.len());
         plain.extend_from_slice(&expires.0.to_be_bytes());
         plain.extend_from_slice(payload);
         let associated = associated(bound, key.id);
-        // The cipher refuses only messages of more than 256 GiB. An empty text opens as nothing, so even then
+        // The cipher refuses only messages of more than 256 GiB. An empty value opens as nothing, so even then
         // nobody is given something that works.
         let Ok(cipher) = key.cipher.encrypt(&nonce.into(), Payload { msg: &plain, aad: &associated }) else {
-            return String::new();
+            return Vec::new();
         };
         let mut token = Vec::with_capacity(HEADER + cipher.len());
         token.push(VERSION);
         token.extend_from_slice(&key.id);
         token.extend_from_slice(&nonce);
         token.extend_from_slice(&cipher);
-        URL_SAFE_NO_PAD.encode(token)
+        token
     }
 
     /// Opens a sealed value. `now` is compared with the expiry inside it.
     pub fn open(&self, bound: &Bound<'_>, token: &str, now: Timestamp) -> Result<Vec<u8>, SealError> {
         let token = URL_SAFE_NO_PAD.decode(token).map_err(|_| SealError)?;
+        self.open_bytes(bound, &token, now)
+    }
+
+    /// Opens what [`Self::seal_bytes`] sealed.
+    pub fn open_bytes(&self, bound: &Bound<'_>, token: &[u8], now: Timestamp) -> Result<Vec<u8>, SealError> {
         let (version, rest) = token.split_first().ok_or(SealError)?;
         let (id, rest) = rest.split_first_chunk::<KEY_ID>().ok_or(SealError)?;
         let (nonce, cipher) = rest.split_first_chunk::<NONCE>().ok_or(SealError)?;

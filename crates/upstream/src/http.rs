@@ -26,7 +26,7 @@ use crate::{
     timer::Timer,
 };
 use arc_swap::ArcSwapOption;
-use connection::Pool;
+pub(crate) use connection::{Body, Pool, SendError};
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderValue, header};
 use modern::{Attempt, expired};
@@ -46,7 +46,7 @@ use std::{
     },
     time::Duration,
 };
-use target::Target;
+pub(crate) use target::Target;
 use tools::Tools;
 
 /// Sessions of one isolation key. Each is a small thing at the server; a parked call holds one.

@@ -3,12 +3,14 @@
 //! into one leg. It decides nothing about who may call what, and knows nothing of the client's transport.
 //!
 //! Reading order: [`config`], `wire` and `conversation` (what all transports share), `slots` (who uses which session),
-//! `link` (a line that many calls share), `http`, `stdio`.
+//! `link` (a line that many calls share), `http`, `stdio`, `peer` (the other replicas, which are no MCP
+//! servers but reached the same way).
 
 mod config;
 mod conversation;
 mod http;
 mod link;
+mod peer;
 mod slots;
 mod stdio;
 mod switchboard;
@@ -19,6 +21,7 @@ mod watching;
 mod wire;
 
 pub use config::{ConfigError, EraChoice, HttpConfig, Runtime, StdioConfig, Transport};
+pub use peer::{PEER_PATH, PEER_VERSION, PeerAnswer, PeerError, Peers};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{

@@ -51,7 +51,7 @@ impl LocalClient {
         config.log.level = config.log.level.min(LogLevel::Warn);
         // A second client of one process finds the log already there.
         let log = log::start(&config.log).ok().map(|(_, guard)| guard);
-        let gate = Gate::build(&config, SealFrom::Process, Eras::Both, None)?;
+        let gate = Gate::build(&config, SealFrom::Process, Eras::Both, None, None)?;
         Ok(Self { gate, server: server.to_owned(), _log: log })
     }
 

@@ -9,12 +9,17 @@ use crate::{
 };
 use portreeve_edge::{Allowed, Bound, Edge, EdgeSetup};
 use portreeve_gateway::Eras;
-use std::{fmt::Write as _, net::SocketAddr, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Much shorter than every deadline of a call, long enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_millis(500);
+/// How long a gate that is one of several still takes requests after it was told to end, so that the balancer can learn.
+const NOTICE: Duration = Duration::from_secs(1);
 /// How long requests in flight may take to end after the gate was told to end.
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -51,48 +56,86 @@ pub(super) async fn serve(
 ) -> Result<Exit, CommandError> {
     let (sink, _guard) = log::start(&config.log)
         .map_err(|error| CommandError::new(Exit::Failed, "cannot start the log", error))?;
-    let gate = Gate::build(config, seal, eras, Some(sink))?;
+    let replicas = match &config.replicas {
+        Some(replicas) => Some(bind(replicas.listen).await?),
+        None => None,
+    };
+    let advertise = replicas.as_ref().map(|bound| advertised(config, bound.address()));
+    let gate = Gate::build(config, seal, eras, Some(sink), advertise.as_deref())?;
     let bound = bind(config.listen).await?;
     let metrics = match &config.metrics {
         Some(metrics) => Some(bind(metrics.listen).await?),
         None => None,
     };
     let url = config.client_url(bound.address());
-    let public = config.public_url.as_ref().and_then(|url| url.parse().ok());
-    let edge = Edge::new(EdgeSetup {
-        gateway: gate.gateway.clone(),
-        allowed: Allowed::new(
-            bound.address(),
-            public.as_ref(),
-            &config.allowed_hosts,
-            &config.allowed_origins,
-        ),
-        sse_after: config.mcp.sse_after,
-        root: config.mcp.root.as_ref().map(|name| name.as_str().to_owned()),
-        metrics: gate.metrics.clone(),
-    });
+    let edge = edge(config, &gate, bound.address());
     print(banner(&url).as_bytes())?;
     tracing::info!(listen = %bound.address(), servers = config.servers.len(), "the gate stands");
     let stop = CancellationToken::new();
     let serving = gate.gateway.tracker().spawn(edge.clone().serve(bound, stop.clone()));
     if let Some(bound) = metrics {
-        gate.gateway.tracker().spawn(edge.serve_metrics(bound, stop.clone()));
+        gate.gateway.tracker().spawn(edge.clone().serve_metrics(bound, stop.clone()));
+    }
+    // What other replicas bring may finish longer than the door is open: it ends with what is in flight.
+    let drained = CancellationToken::new();
+    let several = replicas.is_some();
+    if let Some(bound) = replicas {
+        gate.gateway.tracker().spawn(edge.clone().serve_replicas(bound, drained.clone()));
     }
     gate.gateway.tracker().spawn(heartbeat(stop.clone()));
     told_to_end().await?;
+    close(&gate, &edge, &stop, serving, several).await?;
+    drained.cancel();
+    gate.end().await;
+    Ok(Exit::Done)
+}
+
+/// The HTTP side of a gate that listens at this address.
+fn edge(config: &Config, gate: &Gate, address: SocketAddr) -> Arc<Edge> {
+    let public = config.public_url.as_ref().and_then(|url| url.parse().ok());
+    Edge::new(EdgeSetup {
+        gateway: gate.gateway.clone(),
+        allowed: Allowed::new(address, public.as_ref(), &config.allowed_hosts, &config.allowed_origins),
+        sse_after: config.mcp.sse_after,
+        root: config.mcp.root.as_ref().map(|name| name.as_str().to_owned()),
+        metrics: gate.metrics.clone(),
+    })
+}
+
+/// Ends the doors: what is in flight may finish, unless a second signal says otherwise (decision D57).
+async fn close(
+    gate: &Gate,
+    edge: &Edge,
+    stop: &CancellationToken,
+    serving: JoinHandle<()>,
+    several: bool,
+) -> Result<(), CommandError> {
     tracing::info!("the gate closes: what is in flight may finish");
     gate.gateway.close();
-    stop.cancel();
+    let drain = async {
+        if several {
+            // The balancer learns from the health page; until it has, it sends work, and nothing of that is lost.
+            tokio::time::sleep(NOTICE).await;
+        }
+        stop.cancel();
+        tokio::join!(serving, edge.passed())
+    };
     tokio::select! {
-        drained = tokio::time::timeout(DRAIN, serving) => {
-            if drained.is_err() {
+        ended = tokio::time::timeout(DRAIN, drain) => {
+            if ended.is_err() {
                 tracing::warn!("some requests did not end in time and are cut");
             }
         }
         again = told_to_end() => again?,
     }
-    gate.end().await;
-    Ok(Exit::Done)
+    stop.cancel();
+    Ok(())
+}
+
+/// Where other replicas reach this one.
+fn advertised(config: &Config, bound: SocketAddr) -> String {
+    let configured = config.replicas.as_ref().and_then(|replicas| replicas.advertise.clone());
+    configured.unwrap_or_else(|| format!("http://{bound}"))
 }
 
 /// Keeps a timer due soon. A deadline that would be the runtime's next one wakes its driver through the kernel when it is

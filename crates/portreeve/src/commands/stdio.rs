@@ -82,6 +82,7 @@ pub(super) async fn serve(config: &Config, name: &str, eras: Eras) -> Result<Exi
         SealFrom::Process,
         eras,
         Some(sink).filter(|_| config.log.level >= LogLevel::Info),
+        None,
     )?;
     let Some(server) = gate.gateway.server(name).cloned() else {
         return Err(CommandError::plain(Exit::Usage, format!("no server `{name}`")));

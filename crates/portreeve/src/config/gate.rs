@@ -4,7 +4,7 @@
 use super::{
     keys,
     reader::{At, Bounds, Keys, Reader, Table},
-    servers,
+    replicas, servers,
     types::{Config, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Server},
 };
 use http::Uri;
@@ -23,9 +23,10 @@ const TOP: Keys = Keys {
         "keys",
         "limits",
         "seal",
+        "replicas",
         "log",
     ],
-    later: &["tls", "replicas", "store", "telemetry", "identity", "tenants", "policy", "audit"],
+    later: &["tls", "store", "telemetry", "identity", "tenants", "policy", "audit"],
     hints: &[
         ("mcpServers", "the servers stand under `servers`; their keys keep their names"),
         ("port", "write `listen: 127.0.0.1:PORT`"),
@@ -59,7 +60,7 @@ const LIMITS: Keys = Keys {
 
 /// All of them, for the test that compares them with the documentation.
 #[cfg(test)]
-pub(super) const TABLES: &[&Keys] = &[&TOP, &METRICS, &MCP, &SEAL, &LOG, &LIMITS];
+pub(super) const TABLES: &[&Keys] = &[&TOP, &METRICS, &MCP, &SEAL, &replicas::REPLICAS, &LOG, &LIMITS];
 
 /// The shortest seal key, in bytes; the same rule as in `portreeve_seal`, said here with its place in the file.
 const SEAL_KEY_LENGTH: usize = 32;
@@ -113,6 +114,9 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &At<'_>) -> Config {
     if let Some(at) = top.get("log") {
         config.log = log(reader, &at);
     }
+    if let Some(at) = top.get("replicas") {
+        config.replicas = replicas::read(reader, &at, top.get("seal").is_some());
+    }
     exposure(reader, &top, &config);
     config
 }
@@ -154,7 +158,7 @@ fn each(
 }
 
 /// `ADDRESS:PORT`; a name would be looked up and might come out anywhere.
-fn address(reader: &mut Reader<'_>, at: &At<'_>) -> Option<SocketAddr> {
+pub(super) fn address(reader: &mut Reader<'_>, at: &At<'_>) -> Option<SocketAddr> {
     let text = reader.text(at)?;
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     match numeric.as_deref().unwrap_or(&text).parse() {

@@ -9,6 +9,7 @@ mod locate;
 mod problem;
 mod reader;
 mod reference;
+mod replicas;
 mod servers;
 mod types;
 mod units;

@@ -24,6 +24,8 @@ pub struct Config {
     pub limits: Limits,
     /// Keys that seal what clients carry, newest first (`seal.keys`); none = a file in the data directory (D50).
     pub seal_keys: Vec<Secret<String>>,
+    /// This process as one of several (`replicas`); none = the only one.
+    pub replicas: Option<Replicas>,
     /// What is logged and how (`log`).
     pub log: Log,
     /// Further values of `Host` that are answered (`allowed_hosts`), each `name` or `name:port` in lower case. The
@@ -39,6 +41,17 @@ pub struct Config {
 pub struct Metrics {
     /// Where Prometheus finds them (`metrics.listen`).
     pub listen: SocketAddr,
+}
+
+/// `replicas`: how the processes of one gate find and reach each other.
+#[derive(Debug, Clone)]
+pub struct Replicas {
+    /// Where the other replicas reach this one (`replicas.listen`); nobody else has business there.
+    pub listen: SocketAddr,
+    /// The same as they see it (`replicas.advertise`), without a slash at its end; none = `http://<listen>`.
+    pub advertise: Option<String>,
+    /// A Redis or Valkey server (`replicas.coordinator`); the address may hold a password.
+    pub coordinator: Option<Secret<String>>,
 }
 
 /// One entry of `servers`.
@@ -270,6 +283,7 @@ impl Config {
             keys: Vec::new(),
             limits: Limits { calls_per_minute: Some(CALLS_PER_MINUTE), ..Limits::default() },
             seal_keys: Vec::new(),
+            replicas: None,
             log: Log::default(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),

@@ -5,6 +5,7 @@ use crate::{ConfigError, HttpConfig};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
+use portreeve_model::Secret;
 
 /// Both kinds of answer have to be accepted on every POST (check 20).
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
@@ -41,8 +42,13 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn parse(config: &HttpConfig) -> Result<Self, ConfigError> {
-        let fail = |why| ConfigError::Url { url: redact(&config.url), why };
-        let url: Uri = config.url.parse().map_err(|_| fail("it cannot be parsed"))?;
+        Self::new(&config.url, &config.headers)
+    }
+
+    /// The target behind a URL, with these further headers on every request.
+    pub(crate) fn new(url: &str, headers: &[(String, Secret<String>)]) -> Result<Self, ConfigError> {
+        let fail = |why| ConfigError::Url { url: redact(url), why };
+        let url: Uri = url.parse().map_err(|_| fail("it cannot be parsed"))?;
         let https = match url.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,
@@ -60,7 +66,7 @@ impl Target {
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         let uri = path.parse().map_err(|_| fail("its path cannot be sent"))?;
         let name = HeaderValue::from_str(authority.as_str()).map_err(|_| fail("its host cannot be sent"))?;
-        Ok(Self { https, host, port, uri, base: base_headers(name, config)? })
+        Ok(Self { https, host, port, uri, base: base_headers(name, headers)? })
     }
 
     /// Headers that every POST carries.
@@ -113,13 +119,13 @@ impl Target {
     }
 }
 
-fn base_headers(host: HeaderValue, config: &HttpConfig) -> Result<HeaderMap, ConfigError> {
-    let mut headers = HeaderMap::with_capacity(16 + config.headers.len());
+fn base_headers(host: HeaderValue, further: &[(String, Secret<String>)]) -> Result<HeaderMap, ConfigError> {
+    let mut headers = HeaderMap::with_capacity(16 + further.len());
     headers.insert(header::HOST, host);
     headers.insert(header::ACCEPT, ACCEPT);
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::USER_AGENT, AGENT);
-    for (name, value) in &config.headers {
+    for (name, value) in further {
         let fail = || ConfigError::Header(name.clone());
         let parsed: HeaderName = name.parse().map_err(|_| fail())?;
         if OWNED.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-param-") {
@@ -144,7 +150,7 @@ fn redact(url: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use portreeve_model::{Deadlines, Secret, ServerName};
+    use portreeve_model::{Deadlines, ServerName};
     use std::time::Duration;
 
     pub(crate) fn config(url: &str) -> HttpConfig {
