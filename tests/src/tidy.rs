@@ -10,12 +10,13 @@ use std::{
 };
 
 /// Each crate with the crates that it may use: only such as stand above it. A crate that is not there yet is not here yet.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("portreeve-model", &[]),
     ("portreeve-seal", &["portreeve-model"]),
     ("portreeve-mcp", &["portreeve-model"]),
     ("portreeve-policy", &["portreeve-model"]),
     ("portreeve-process", &["portreeve-model"]),
+    ("portreeve-store", &["portreeve-model"]),
     ("portreeve-auth", &["portreeve-model", "portreeve-seal"]),
     ("portreeve-upstream", &["portreeve-model", "portreeve-seal", "portreeve-mcp", "portreeve-process"]),
     ("portreeve-servers", &["portreeve-model", "portreeve-mcp"]),
@@ -26,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "portreeve-seal",
             "portreeve-mcp",
             "portreeve-policy",
+            "portreeve-store",
             "portreeve-auth",
             "portreeve-upstream",
             "portreeve-servers",
@@ -39,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "portreeve-mcp",
             "portreeve-policy",
             "portreeve-process",
+            "portreeve-store",
             "portreeve-auth",
             "portreeve-upstream",
             "portreeve-servers",
@@ -53,6 +56,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "portreeve-mcp",
             "portreeve-policy",
             "portreeve-process",
+            "portreeve-store",
             "portreeve-auth",
             "portreeve-upstream",
             "portreeve-servers",
@@ -66,13 +70,15 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 17] = [
+const QUARANTINE: [(&str, &[&str]); 18] = [
+    ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),
     (
         "tokio",
         &[
             "portreeve-process",
+            "portreeve-store",
             "portreeve-upstream",
             "portreeve-servers",
             "portreeve-gateway",

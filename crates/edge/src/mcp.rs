@@ -5,7 +5,7 @@ use crate::{
     answer,
     body::OutBody,
     classify::{Class, Hints, Message, claims_modern, classify},
-    hop::{self, Lost},
+    hop,
     listener::Edge,
     request::{accepts, is_json, read_body, single},
 };
@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use portreeve_gateway::{
-    Headers, Inbound, Refusal, Reply, Server, Session, Whereabouts,
-    error::{bad_state, unsupported_version},
+    Headers, Inbound, Refusal, Reply, Server, Session,
+    error::unsupported_version,
     hop::{Door, Hop, Ownership},
     read_envelope, read_params,
 };
@@ -23,8 +23,10 @@ use portreeve_mcp::{
     Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame,
     frame::Body, header as names, header::Mirrored,
 };
-use portreeve_model::{Principal, ReplicaId};
+use portreeve_model::Principal;
 use std::sync::Arc;
+
+mod elsewhere;
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -182,30 +184,6 @@ impl Visit<'_> {
         }
     }
 
-    /// Brings the whole request to another replica.
-    async fn pass_on(
-        &self,
-        owner: &ReplicaId,
-        ownership: Ownership,
-        id: Option<&Id>,
-    ) -> Result<Response<OutBody>, Lost> {
-        let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
-        let along = self.headers.iter().filter(|(name, _)| hop::goes_along(name));
-        let hop = Hop {
-            principal: self.principal.clone(),
-            server: self.server.name().clone(),
-            door: Door::Mcp,
-            verb: self.verb.as_str().to_owned(),
-            query: None,
-            headers: along
-                .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
-                .collect(),
-            ownership,
-            body: self.body.clone(),
-        };
-        hop::pass_on(self.edge, owner, &hop, id.cloned()).await
-    }
-
     fn hints(&self) -> Hints<'_> {
         let version = self.headers.get(names::PROTOCOL_VERSION).map(http::HeaderValue::as_bytes);
         Hints { version, session: self.headers.contains_key(names::SESSION_ID) }
@@ -283,24 +261,6 @@ impl Visit<'_> {
         answer::reply(Era::Modern, id, reply, self.edge.sse_after).await
     }
 
-    /// A retry of a call that waits at another replica. When that is gone, so is the call, and it is not run again
-    /// (check 101).
-    async fn retry_elsewhere(&self, owner: &ReplicaId, id: &Id) -> Response<OutBody> {
-        if self.brought != Brought::ByClient {
-            return answer::empty(hop::NOT_MINE);
-        }
-        match self.pass_on(owner, Ownership::Own, Some(id)).await {
-            Ok(response) => response,
-            Err(Lost::Gone) => answer::refused(Era::Modern, id, bad_state().into()),
-            Err(Lost::Unknown) => hop::lost_answer(Some(id)),
-        }
-    }
-
-    /// Whether this replica is about to end and leaves new work to the one that asks.
-    fn hands_over(&self) -> bool {
-        self.brought != Brought::ByClient && self.edge.gateway.closing().is_cancelled()
-    }
-
     /// Version, method and name of the headers against the body (checks 4–15).
     fn check_mirrored(
         &self,
@@ -374,57 +334,6 @@ impl Visit<'_> {
             );
         }
         Ok(session)
-    }
-
-    /// Finds a session: here, at its owner, or, if that is gone, at the one that takes over what it owned.
-    async fn locate(
-        &self,
-        named: &str,
-        id: Option<&Id>,
-    ) -> Result<Option<Arc<Session>>, Box<Response<OutBody>>> {
-        let (gateway, mut ownership) = (&self.edge.gateway, Ownership::Own);
-        let mut found = gateway.find_session(&self.principal, &self.server, named);
-        loop {
-            let owner = match found {
-                Whereabouts::Here(session) => return Ok(Some(session)),
-                Whereabouts::Nowhere => return Ok(None),
-                Whereabouts::Elsewhere(owner) => owner,
-            };
-            match (self.brought, ownership) {
-                (Brought::ByReplica(Ownership::Adopt), _) => {
-                    found = gateway.take_over_session(&self.principal, &self.server, named);
-                    continue;
-                }
-                (Brought::ByReplica(Ownership::Own), _) => {
-                    return Err(Box::new(answer::empty(hop::NOT_MINE)));
-                }
-                (Brought::ByClient, _) => {}
-            }
-            match self.pass_on(&owner, ownership, id).await {
-                Ok(response) => return Err(Box::new(response)),
-                Err(Lost::Unknown) => return Err(Box::new(hop::lost_answer(id))),
-                // The heir is gone as well: the next one would be found later, by the directory.
-                Err(Lost::Gone) if ownership == Ownership::Adopt => return Ok(None),
-                Err(Lost::Gone) => {
-                    ownership = Ownership::Adopt;
-                    found = gateway.adopt_session(&self.principal, &self.server, named, &owner).await;
-                }
-            }
-        }
-    }
-
-    /// An answer to a question that another replica asked, if it is such an answer.
-    async fn answer_elsewhere(&self, id: Option<&Id>) -> Option<Response<OutBody>> {
-        let owner = self.edge.gateway.asked_elsewhere(&self.principal, &self.server, id)?;
-        if self.brought != Brought::ByClient {
-            return Some(answer::empty(hop::NOT_MINE));
-        }
-        match self.pass_on(&owner, Ownership::Own, None).await {
-            Ok(response) => Some(response),
-            // Whoever asked is gone, and its call with it: this is a late answer.
-            Err(Lost::Gone) => Some(answer::empty(StatusCode::ACCEPTED)),
-            Err(Lost::Unknown) => Some(hop::lost_answer(None)),
-        }
     }
 
     /// A notification or an answer within a session.

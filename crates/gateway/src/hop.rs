@@ -108,7 +108,15 @@ pub enum HopFault {
 /// The requests of other replicas that were here within their lifetime: two generations, each as long as one lives.
 #[derive(Default)]
 pub(crate) struct Seen {
-    generations: Mutex<(u64, HashSet<Box<str>>, HashSet<Box<str>>)>,
+    generations: Mutex<Generations>,
+}
+
+#[derive(Default)]
+struct Generations {
+    /// When the young one began, in milliseconds since 1970.
+    began: u64,
+    young: HashSet<Box<str>>,
+    old: HashSet<Box<str>>,
 }
 
 impl Seen {
@@ -116,7 +124,7 @@ impl Seen {
     fn first(&self, nonce: &str, now: Timestamp) -> bool {
         let span = u64::try_from(HOP_TTL.as_millis()).unwrap_or(u64::MAX);
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, young, old) = &mut *generations;
+        let Generations { began, young, old } = &mut *generations;
         if now.0 >= began.saturating_add(span) {
             let stale = now.0 >= began.saturating_add(2 * span);
             *old = if stale { HashSet::new() } else { std::mem::take(young) };
