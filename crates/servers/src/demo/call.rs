@@ -3,10 +3,12 @@
 //! the call; towards a modern one the call ends with the questions and is run again from its start with the answers
 //! (spec: basic/patterns/mrtr). Tools therefore ask before they change anything.
 
-use super::{Server, arguments::Arguments, state::State};
+use super::{NoRandomness, Server, arguments::Arguments, need::Need, state::State};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
 use portreeve_mcp::{
-    Code, Ctx, Era, Event, Feature, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, meta,
+    Code, Ctx, Era, Event, Feature, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, Version,
+    meta,
     service::{Ask, AskKey, AskKind, Emitter, InputRequest, InputRequired, Notification, Reply},
 };
 use serde_json::{Map, Value, json};
@@ -67,6 +69,23 @@ impl Question {
         let content = json!({"type": "text", "text": prompt});
         let params = json!({"messages": [{"role": "user", "content": content}], "maxTokens": most_tokens});
         Self { key, kind: AskKind::Sample, params }
+    }
+
+    /// A turn of a conversation in which the model may use tools.
+    pub(super) fn converse(key: &'static str, messages: &[Value], tools: &Value, most_tokens: u32) -> Self {
+        let params = json!({
+            "messages": messages, "tools": tools, "toolChoice": {"mode": "auto"}, "maxTokens": most_tokens,
+        });
+        Self { key, kind: AskKind::Sample, params }
+    }
+
+    /// A page that the person is asked to open. The id is for revisions that tell when the person is done with it.
+    pub(super) fn page(key: &'static str, message: &str, url: &str, id: Option<&str>) -> Self {
+        let mut params = json!({"mode": "url", "message": message, "url": url});
+        if let Some(id) = id {
+            params["elicitationId"] = Value::from(id);
+        }
+        Self { key, kind: AskKind::Elicit, params }
     }
 
     pub(super) fn roots(key: &'static str) -> Self {
@@ -165,9 +184,8 @@ impl Call {
     }
 
     async fn ask_in_the_middle(&self, questions: &[Question]) -> Result<Vec<Value>, Stop> {
-        if let Some(question) = questions.iter().find(|question| !self.can_be_asked(question.kind)) {
-            let method = question.kind.method();
-            return Err(Stop::Failed(format!("this client does not offer {}", method.as_str())));
+        if let Some(need) = self.unmet(questions) {
+            return Err(Stop::Failed(format!("this client does not offer {}", need.name())));
         }
         let mut waiting = Vec::with_capacity(questions.len());
         for question in questions {
@@ -209,8 +227,8 @@ impl Call {
         if missing.is_empty() {
             return Ok(answers);
         }
-        if let Some(question) = missing.iter().find(|question| !self.can_be_asked(question.kind)) {
-            return Err(missing_capability(question.kind).into());
+        if let Some(need) = self.unmet(missing.iter().copied()) {
+            return Err(need.missing().into());
         }
         Err(Stop::Ask(Box::new(self.input_required(&missing))))
     }
@@ -244,12 +262,29 @@ impl Call {
     }
 
     /// Whether the caller declared that it can be asked this.
-    pub(super) fn can_be_asked(&self, kind: AskKind) -> bool {
-        let flags = self.ctx.capabilities.flags();
-        match kind {
-            AskKind::Elicit => flags.elicitation_form,
-            AskKind::Sample => flags.sampling,
-            AskKind::Roots => flags.roots,
+    pub(super) fn can_be_asked(&self, question: &Question) -> bool {
+        Need::of(question).met(self.ctx.capabilities.flags())
+    }
+
+    /// The first thing that the questions need and the caller did not declare.
+    fn unmet<'a>(&self, questions: impl IntoIterator<Item = &'a Question>) -> Option<Need> {
+        questions.into_iter().find(|question| !self.can_be_asked(question)).map(Need::of)
+    }
+
+    /// A new id for a page; only 2025-11-25 has ids for them.
+    pub(super) fn page_id(&self) -> Result<Option<String>, Stop> {
+        if self.ctx.version != Version::V2025_11_25 {
+            return Ok(None);
+        }
+        let mut bytes = [0u8; 16];
+        getrandom::fill(&mut bytes).map_err(|error| Stop::Failed(NoRandomness(error).to_string()))?;
+        Ok(Some(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Says that the person is done with a page that has an id.
+    pub(super) async fn page_done(&self, id: Option<String>) {
+        if let Some(id) = id {
+            self.tell(Method::ElicitationComplete, json!({"elicitationId": id})).await;
         }
     }
 
@@ -292,18 +327,6 @@ impl Call {
 
 fn bad(message: &str) -> RpcError {
     RpcError::new(Code::INVALID_PARAMS, message)
-}
-
-/// The error of a call that cannot go on without a capability that the caller did not declare (spec: basic/index).
-pub(super) fn missing_capability(kind: AskKind) -> RpcError {
-    let capability = match kind {
-        AskKind::Elicit => "elicitation",
-        AskKind::Sample => "sampling",
-        AskKind::Roots => "roots",
-    };
-    let needed = if kind == AskKind::Elicit { json!({"form": {}}) } else { json!({}) };
-    RpcError::new(Code::MISSING_CAPABILITY, format!("this call needs the client capability `{capability}`"))
-        .with_data(json!({"requiredCapabilities": {capability: needed}}).into())
 }
 
 /// Whether an answer has the shape of its kind; what is inside is the handler's business.

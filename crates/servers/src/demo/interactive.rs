@@ -3,10 +3,10 @@
 //! start with each round of answers, so nothing here has an effect before its last question is answered.
 
 use super::{
-    call::{Answer, Call, Question, Stop, missing_capability},
+    call::{Answer, Call, Question, Stop},
+    need::Need,
     tools::text,
 };
-use portreeve_mcp::service::AskKind;
 use serde_json::{Value, json};
 
 fn name_form() -> Value {
@@ -112,6 +112,21 @@ pub(super) async fn ask_model(call: Call) -> Answer {
     Ok(text(format!("Your model says: {}", sampled(&answer))))
 }
 
+/// The page is nobody's: what counts is that the person is led to it, and that the server says when it saw them there.
+pub(super) async fn open_page(call: Call) -> Answer {
+    const PAGE: &str = "https://example.com/";
+    let id = call.page_id()?;
+    let answer = call.ask(Question::page("page", "Please open this page", PAGE, id.as_deref())).await?;
+    match answer["action"].as_str() {
+        Some("accept") => {
+            call.page_done(id).await;
+            Ok(text(format!("You went to {PAGE}")))
+        }
+        Some("decline") => Err(Stop::Failed("You declined to open it.".to_owned())),
+        _ => Err(Stop::Failed("You closed the question.".to_owned())),
+    }
+}
+
 pub(super) async fn list_roots(call: Call) -> Answer {
     Ok(text(listed(&call.ask(Question::roots("roots")).await?)))
 }
@@ -174,10 +189,11 @@ pub(super) async fn enums(call: Call) -> Answer {
 
 /// The error is this tool's purpose, so it is the same one in both eras.
 pub(super) async fn needs_sampling(call: Call) -> Answer {
-    if !call.can_be_asked(AskKind::Sample) {
-        return Err(missing_capability(AskKind::Sample).into());
+    let question = Question::sample("needed", "Say something", 50);
+    if !call.can_be_asked(&question) {
+        return Err(Need::of(&question).missing().into());
     }
-    let answer = call.ask(Question::sample("needed", "Say something", 50)).await?;
+    let answer = call.ask(question).await?;
     Ok(text(sampled(&answer)))
 }
 
@@ -236,9 +252,9 @@ pub(super) async fn declared(call: Call) -> Answer {
         Question::sample("greeting", "Generate a greeting", 50),
         Question::roots("client_roots"),
     ];
-    let can: Vec<_> = questions.into_iter().filter(|question| call.can_be_asked(question.kind)).collect();
+    let can: Vec<_> = questions.into_iter().filter(|question| call.can_be_asked(question)).collect();
     if can.is_empty() {
-        return Err(missing_capability(AskKind::Elicit).into());
+        return Err(Need::Form.missing().into());
     }
     let answers = call.ask_all(can).await?;
     Ok(text(format!("{} answers: {}", answers.len(), Value::Array(answers))))

@@ -2,6 +2,7 @@
 //! It is native in both eras: it answers in the revision of whoever calls. It also holds every fixture of the protocol's
 //! conformance suite. It does no transport, no authentication and keeps nothing beyond the process.
 
+mod agent;
 mod arguments;
 mod call;
 mod clock;
@@ -10,6 +11,7 @@ mod content;
 mod counts;
 mod interactive;
 mod lists;
+mod need;
 mod plain;
 mod prompts;
 mod resources;

@@ -3,7 +3,7 @@
 //! whatever stands first. What is done with the table is in `tools`.
 
 use super::{
-    interactive, plain, suite,
+    agent, interactive, plain, suite,
     tools::{Nature, Tool},
 };
 
@@ -164,6 +164,22 @@ pub(super) static TOOLS: &[Tool] = &[
         interactive::ask_model,
         r#"{"type":"object","properties":{"prompt":{"type":"string","maxLength":4000}},"required":["prompt"]}"#,
         "Asks the client's own model (sampling) and gives its answer."
+    ),
+    tool!(
+        "calculate",
+        "Ask your model to calculate",
+        Reads,
+        agent::calculate,
+        r#"{"type":"object","properties":{"problem":{"type":"string","maxLength":4000}},"required":["problem"]}"#,
+        "Gives the client's own model a tool that adds, lets it use it, and gives its answer (sampling with tools)."
+    ),
+    tool!(
+        "open_page",
+        "Ask to open a page",
+        Reads,
+        interactive::open_page,
+        NOTHING,
+        "Asks the person to open a page (elicitation by URL) and says when that is done."
     ),
     tool!(
         "list_roots",

@@ -1,5 +1,7 @@
 //! The demo server through its public door, in both eras. Time is paused, so slow calls take none.
 
+mod asking;
+
 use super::*;
 use futures_util::{FutureExt, StreamExt};
 use portreeve_mcp::{
