@@ -325,13 +325,16 @@ fn one_function_forwards_to_servers() {
         if is_test(&path) || !path.starts_with("crates/gateway/src/") {
             continue;
         }
-        for (number, _) in product(&text).match_indices("service.open(") {
+        let product_text = product(&text);
+        let sends = ["service.open(", "service.resume("];
+        for (number, _) in sends.iter().flat_map(|send| product_text.match_indices(send)) {
             let function = product(&text)[..number].rmatch_indices("fn ").next().map(|(at, _)| at + 3);
             let name = function.and_then(|at| text[at..].split(['(', '<']).next()).unwrap_or_default();
             callers.push(format!("{path}: {name}"));
         }
     }
-    assert_eq!(callers, ["crates/gateway/src/server.rs: forward"], "requests leave in one place");
+    let forwards = ["crates/gateway/src/server.rs: forward", "crates/gateway/src/server.rs: take_up"];
+    assert_eq!(callers, forwards, "requests leave in one place");
 }
 
 /// Uses of an authorisation that must not compile, each with the compiler's code for the reason; the first must.

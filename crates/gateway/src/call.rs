@@ -3,26 +3,23 @@
 
 use crate::{
     Gateway,
-    bridge::{
-        self,
-        page::{self, Pages, Said},
-    },
+    bridge::{self, page::Pages},
     catalogue::{List, ListKind, Look, NoList},
     error::{self, Refusal},
     exchange::{Client, Exchange, Inner, Stage},
     listen::Updates,
-    park::{self, Found},
     record::{End, Record},
-    server::{Server, forward},
+    retry::{Retry, same},
+    server::{self, Server, forward},
     session::Session,
-    state::{CallDigest, RequestState},
 };
 use portreeve_mcp::{
     ClientCapabilities, Code, Ctx, Era, Id, JsonError, LogLevel, Method, Outcome, Params, RawJson, Request,
-    RpcError, Text, Version, header, json,
+    RpcError, Text, Version, header,
     json::Member,
     meta::{self, Meta},
     payload,
+    service::TakeUp,
 };
 use portreeve_model::{IsolationKey, Principal, ReplicaId};
 use portreeve_policy::{Authorized, Decision, Denied, Kind, ParamsDigest, Target, authorize};
@@ -107,7 +104,22 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: Option<Headers<'a>>,
     /// Pages that the person agreed to open before this call is sent again.
     pub(crate) agreed: Vec<Text>,
+    /// The call was left at its server under this key, and is taken up instead of sent.
+    pub(crate) take_up: Option<(u64, TakeUp)>,
     pub(crate) began: Instant,
+}
+
+impl<'a> Call<'a> {
+    fn new(
+        inbound: Inbound,
+        client: Client,
+        ctx: Ctx,
+        progress_token: Option<RawJson>,
+        headers: Option<Headers<'a>>,
+        began: Instant,
+    ) -> Self {
+        Self { inbound, client, ctx, progress_token, headers, agreed: Vec::new(), take_up: None, began }
+    }
 }
 
 impl Gateway {
@@ -133,7 +145,7 @@ impl Gateway {
         ctx.wants_progress = progress_token.is_some();
         ctx.meta = passing(&meta);
         let client = Client::Modern;
-        self.call(Call { inbound, client, ctx, progress_token, headers, agreed: Vec::new(), began }).await
+        self.call(Call::new(inbound, client, ctx, progress_token, headers, began)).await
     }
 
     /// A request within a legacy session.
@@ -152,8 +164,7 @@ impl Gateway {
         ctx.meta = passing(&meta);
         let cancel = session.begin(&inbound.id);
         let client = Client::Legacy { session: session.clone(), cancel };
-        let call = Call { inbound, client, ctx, progress_token, headers: None, agreed: Vec::new(), began };
-        self.call(call).await
+        self.call(Call::new(inbound, client, ctx, progress_token, None, began)).await
     }
 
     /// The life of a call.
@@ -189,9 +200,10 @@ impl Gateway {
             return self.refused(&call, Some(&aim), refusal);
         }
         // A retry of a call that was asked something belongs to that call.
-        let round = match self.retry_round(&mut call) {
-            Ok(Retry::Fresh(round)) => round,
+        let round = match self.retry(&mut call, located.version) {
+            Ok(Retry::Runs(round)) => round,
             Ok(Retry::Parked { call: parked, round }) => return self.resume(call, parked, round).await,
+            Ok(Retry::Same(settled)) => return same(settled).await,
             Ok(Retry::Ends(end, outcome)) => {
                 let mut record = self.record(&call, Some(&aim));
                 record.end = end;
@@ -216,13 +228,16 @@ impl Gateway {
         (target, proof): (Target, Authorized<Target>),
         server_version: Version,
     ) -> Exchange {
-        let Call { mut inbound, client, ctx, progress_token, agreed, .. } = call;
+        let Call { mut inbound, client, ctx, progress_token, agreed, take_up, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
         let early = early_answers(&mut inbound.params, server_version);
         let relief = bridge::relief(self, &inbound.server);
         let pages = Pages::agreed(agreed, &inbound.server);
         let request = Request { method: inbound.method, params: inbound.params };
-        let leg = forward(proof, &inbound.server, ctx.clone(), request.clone());
+        let (parked_as, leg) = match take_up {
+            Some((key, call)) => (Some(key), server::take_up(proof, &inbound.server, ctx.clone(), call)),
+            None => (None, forward(proof, &inbound.server, ctx.clone(), request.clone())),
+        };
         Exchange::new(Box::new(Inner {
             gateway: self.clone(),
             server: inbound.server,
@@ -242,7 +257,7 @@ impl Gateway {
             relief,
             outbox: std::collections::VecDeque::new(),
             last_progress: f64::NEG_INFINITY,
-            parked_as: None,
+            parked_as,
             withheld: None,
             pages,
             early,
@@ -316,86 +331,6 @@ impl Gateway {
         error::of_failure(failure).into()
     }
 
-    /// Which other replica holds the call that this request is a retry of. A state that does not open is nobody's.
-    fn parked_elsewhere(&self, call: &Call<'_>) -> Option<ReplicaId> {
-        let Call { inbound, client: Client::Modern, .. } = call else { return None };
-        let token = inbound.params.get("requestState").filter(|_| inbound.method.may_ask())?;
-        let token = token.string_value()?;
-        let state = self.open_request_state(&inbound.principal, inbound.server.name(), &token).ok()?;
-        let RequestState::Parked { owner, .. } = state else { return None };
-        (!self.owns(&owner)).then(|| ReplicaId::new(&owner))
-    }
-
-    /// What a modern client's `requestState` says about this request.
-    fn retry_round(&self, call: &mut Call<'_>) -> Result<Retry, RpcError> {
-        let inbound = &mut call.inbound;
-        if !matches!(call.client, Client::Modern) || !inbound.method.may_ask() {
-            return Ok(Retry::Fresh(0));
-        }
-        let Some(token) = inbound.params.get("requestState") else { return Ok(Retry::Fresh(0)) };
-        let token = token.string_value().ok_or_else(error::bad_state)?;
-        let state = self.open_request_state(&inbound.principal, inbound.server.name(), &token)?;
-        if *state.digest() != CallDigest::of(&inbound.method, &inbound.params) {
-            return Err(error::bad_state());
-        }
-        match state {
-            RequestState::Parked { call, round, .. } => Ok(Retry::Parked { call, round }),
-            RequestState::Resend { asked, agreed, digest, round } => {
-                match page::read_answers(self, call, (asked, agreed), digest, round)? {
-                    Said::Agreed(pages) => {
-                        call.agreed = pages;
-                        call.inbound.params.take("inputResponses");
-                        call.inbound.params.take("requestState");
-                        Ok(Retry::Fresh(round))
-                    }
-                    Said::Ends(end, outcome) => Ok(Retry::Ends(end, outcome)),
-                }
-            }
-            RequestState::Relay { upstream, round, .. } => {
-                match upstream {
-                    Some(state) => inbound.params.set("requestState", RawJson::string(&state)),
-                    None => {
-                        inbound.params.take("requestState");
-                    }
-                }
-                Ok(Retry::Fresh(round))
-            }
-        }
-    }
-
-    /// A retry of a parked call: it goes on where it stands, under this request's id, token and level.
-    async fn resume(self: &Arc<Self>, call: Call<'_>, parked: u64, round: u32) -> Reply {
-        let answers = call.inbound.params.get("inputResponses").cloned();
-        let check = |question: &park::OpenQuestion| match answers
-            .as_ref()
-            .and_then(|answers| answers.get(&question.key))
-        {
-            Some(answer) => payload::check_answer(question.kind, &answer)
-                .map_err(|fault| format!("the answer to `{}` is not acceptable: {fault}", question.key)),
-            None => Ok(()),
-        };
-        if answers.as_ref().is_some_and(|answers| answers.kind() != json::Kind::Object) {
-            return RpcError::new(Code::INVALID_PARAMS, "`inputResponses` must be an object").into();
-        }
-        match self.parking.resume(parked, round, check) {
-            Found::Gone => error::bad_state().into(),
-            Found::BadAnswer(fault) => RpcError::new(Code::INVALID_PARAMS, fault).into(),
-            Found::Same(settled) => match park::settled(settled).await {
-                Some(outcome) => Reply::Whole(outcome),
-                None => error::bad_state().into(),
-            },
-            Found::Resumed(mut inner) => {
-                inner.id = call.inbound.id;
-                inner.progress_token = call.progress_token;
-                inner.ctx.log_level = call.ctx.log_level;
-                match bridge::resume(&mut inner, answers.as_ref()) {
-                    None => Reply::Call(Box::new(Exchange::new(inner))),
-                    Some(_) => Reply::Whole(bridge::park(inner)),
-                }
-            }
-        }
-    }
-
     pub(crate) fn record(&self, call: &Call<'_>, aim: Option<&Aim>) -> Record {
         Record {
             request: self.next_request(),
@@ -429,12 +364,6 @@ impl Gateway {
         self.recorder.record(&record);
         Reply::Refused(aim.not_found(call.ctx.version).into())
     }
-}
-
-enum Retry {
-    Fresh(u32),
-    Parked { call: u64, round: u32 },
-    Ends(End, Outcome),
 }
 
 struct Located {

@@ -19,6 +19,7 @@ mod pipe;
 mod rate;
 pub mod record;
 mod replicas;
+mod retry;
 mod ring;
 mod sending;
 pub mod server;

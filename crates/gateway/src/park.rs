@@ -2,9 +2,9 @@
 //! sealed `requestState`. A call waits here once, runs once, and its answer is kept for a while in case it got lost on the
 //! way: the same retry twice executes once (check 102, decision D13).
 
-use crate::exchange::Inner;
+use crate::{bridge::Need, exchange::Inner};
 use foldhash::HashMap;
-use portreeve_mcp::{Outcome, RawJson, Text, service::AskKind};
+use portreeve_mcp::{Outcome, RawJson, RpcError, Text, service::AskKind};
 use portreeve_model::{Principal, PrincipalId, ServerName};
 use std::{
     collections::VecDeque,
@@ -23,10 +23,11 @@ const MAX_OVER: usize = 4096;
 pub(crate) struct OpenQuestion {
     pub(crate) key: Text,
     pub(crate) kind: AskKind,
+    pub(crate) need: Need,
 }
 
 /// How one round went on; whoever retries that round again gets the same.
-type Settled = watch::Receiver<Option<Outcome>>;
+pub(crate) type Settled = watch::Receiver<Option<Outcome>>;
 
 /// A call that waits, and the timer that ends its waiting.
 pub(crate) struct Parked {
@@ -71,8 +72,8 @@ pub(crate) enum Found {
     Resumed(Box<Inner>),
     /// The same retry is already under way or done: wait for its answer.
     Same(Settled),
-    /// An answer has the wrong shape; the call stays parked.
-    BadAnswer(String),
+    /// An answer has the wrong shape, or the client no longer offers what it is asked for; the call stays parked.
+    BadAnswer(RpcError),
     /// No such call, or not this round.
     Gone,
 }
@@ -149,7 +150,7 @@ impl Parking {
         &self,
         call: u64,
         round: u32,
-        check: impl Fn(&OpenQuestion) -> Result<(), String>,
+        check: impl Fn(&OpenQuestion) -> Result<(), RpcError>,
     ) -> Found {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(&call) else { return Found::Gone };
@@ -172,6 +173,25 @@ impl Parking {
         let (sender, settled) = watch::channel(None);
         entry.last = Some((round, sender, settled));
         Found::Resumed(parked.inner)
+    }
+
+    /// A call that is held nowhere is taken up under this key: whoever comes with the same state while it runs, or soon
+    /// after, gets the same answer. `Some`: somebody has come before.
+    pub(crate) fn take_up(&self, key: u64, principal: &Principal) -> Option<Settled> {
+        let mut entries = self.lock();
+        if let Some((_, _, settled)) = entries.get(&key).and_then(|entry| entry.last.as_ref()) {
+            return Some(settled.clone());
+        }
+        let (sender, settled) = watch::channel(None);
+        let entry = Entry {
+            principal: principal.id().clone(),
+            round: 0,
+            since: Instant::now(),
+            stage: Stage::Running,
+            last: Some((0, sender, settled)),
+        };
+        entries.insert(key, entry);
+        None
     }
 
     /// A resumed call has ended; its answer stays for a while.

@@ -5,7 +5,7 @@ use crate::catalogue::Catalogue;
 use futures_core::stream::BoxStream;
 use portreeve_mcp::{
     Ctx, Era, Leg, RawJson, Request, Service, Text, Version,
-    service::{Description, Failure, Notification, Watch, WatchFilter},
+    service::{Description, Failure, Notification, TakeUp, Watch, WatchFilter},
 };
 use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
 use portreeve_policy::{Authorized, SystemReason, Target};
@@ -170,13 +170,23 @@ pub(crate) fn forward(proof: Authorized<Target>, server: &Server, ctx: Ctx, requ
     let permitted = proof.permits(request.method.as_str());
     // Spent here: one proof, one message.
     if proof.into_target().server != server.name || !permitted {
-        // Unreachable by construction; if it ever is not, nothing leaves.
-        return portreeve_mcp::service::generate(|_| async {
-            portreeve_mcp::Event::failed(
-                portreeve_mcp::service::FailureKind::Protocol,
-                "authorised for something else",
-            )
-        });
+        return misdirected();
     }
     server.service.open(ctx, request)
+}
+
+/// Takes up a call that the server keeps, for whoever may make that call. Nothing is run anew.
+pub(crate) fn take_up(proof: Authorized<Target>, server: &Server, ctx: Ctx, call: TakeUp) -> Leg {
+    let fits = proof.into_target().server == server.name;
+    if fits { server.service.resume(ctx, call) } else { misdirected() }
+}
+
+/// Unreachable by construction; if it ever is not, nothing leaves.
+fn misdirected() -> Leg {
+    portreeve_mcp::service::generate(|_| async {
+        portreeve_mcp::Event::failed(
+            portreeve_mcp::service::FailureKind::Protocol,
+            "authorised for something else",
+        )
+    })
 }

@@ -1,7 +1,11 @@
 //! What clients bring back to us, sealed (reference: mcp.md 4.0). Each is bound to principal, tenant and server by the
 //! seal, carries its expiry, and names the replica that owns what it points at, so that any replica can tell where to go.
 
-use crate::{Gateway, bridge::page::Asked, error};
+use crate::{
+    Gateway,
+    bridge::{Asked, away::Away},
+    error,
+};
 use portreeve_mcp::{Method, Params, RpcError};
 use portreeve_model::{Principal, ReplicaId, ServerName};
 use portreeve_seal::{Bound, Purpose};
@@ -41,6 +45,16 @@ pub(crate) enum RequestState {
         #[serde(rename = "n")]
         round: u32,
     },
+    /// Park, with nothing held: where the server that keeps the call is met again.
+    #[serde(rename = "x")]
+    Away {
+        #[serde(rename = "w")]
+        away: Away,
+        #[serde(rename = "d")]
+        digest: CallDigest,
+        #[serde(rename = "n")]
+        round: u32,
+    },
     /// Park: which call waits here, for which round.
     #[serde(rename = "p")]
     Parked {
@@ -58,7 +72,10 @@ pub(crate) enum RequestState {
 impl RequestState {
     pub(crate) fn digest(&self) -> &CallDigest {
         match self {
-            Self::Relay { digest, .. } | Self::Resend { digest, .. } | Self::Parked { digest, .. } => digest,
+            Self::Relay { digest, .. }
+            | Self::Resend { digest, .. }
+            | Self::Away { digest, .. }
+            | Self::Parked { digest, .. } => digest,
         }
     }
 }
@@ -128,7 +145,7 @@ impl Gateway {
     ) -> String {
         let ttl = match state {
             RequestState::Relay { .. } | RequestState::Resend { .. } => RELAY_TTL,
-            RequestState::Parked { .. } => self.park_ttl,
+            RequestState::Away { .. } | RequestState::Parked { .. } => self.park_ttl,
         };
         self.seal_value(&bound(Purpose::RequestState, principal, server), state, ttl)
     }

@@ -139,6 +139,36 @@ pub struct Ask {
     pub params: Option<RawJson>,
     /// Where the answer goes.
     pub reply: Reply,
+    /// How the call can be left while nobody has an answer, where its server keeps it for whoever comes back.
+    pub point: Option<AskPoint>,
+}
+
+/// A question of a call that can be left: its name at the server, and the way out.
+#[derive(Debug, Clone)]
+pub struct AskPoint {
+    /// The id under which the server expects the answer.
+    pub question: RawJson,
+    /// The call.
+    pub call: Arc<dyn Leavable>,
+}
+
+/// A call that can be left open at its server and taken up again with [`Service::resume`], by any process.
+pub trait Leavable: std::fmt::Debug + Send + Sync {
+    /// Whether [`Self::leave`] would give a point now.
+    fn is_leavable(&self) -> bool;
+
+    /// Gives what is needed to come back. From then on the end of the leg cancels nothing at the server. `None`: there is
+    /// no way back, and nothing has changed.
+    fn leave(&self) -> Option<RawJson>;
+}
+
+/// A call that was left, with the answers to what it asked.
+#[derive(Debug, Clone)]
+pub struct TakeUp {
+    /// What [`Leavable::leave`] gave.
+    pub point: RawJson,
+    /// The answers, by the ids of [`AskPoint::question`].
+    pub answers: Vec<(RawJson, Outcome)>,
 }
 
 /// A question inside an `input_required` result.
@@ -197,6 +227,18 @@ impl Failure {
     /// A failure with its detail for the log.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
+    }
+
+    /// Whether the server has certainly not been asked to run anything.
+    pub fn nothing_ran(&self) -> bool {
+        match self.kind {
+            FailureKind::Unreachable
+            | FailureKind::Busy
+            | FailureKind::Unauthorized
+            | FailureKind::NoCommonVersion
+            | FailureKind::ShuttingDown => true,
+            FailureKind::Timeout | FailureKind::OutcomeUnknown | FailureKind::Protocol => false,
+        }
     }
 }
 
@@ -325,6 +367,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// Opens a request. Never blocks and never fails: what goes wrong is the leg's last event.
     fn open(&self, ctx: Ctx, request: Request) -> Leg;
+
+    /// Takes up a call that was left open at the server. Nothing is ever run anew by this.
+    fn resume(&self, ctx: Ctx, call: TakeUp) -> Leg {
+        drop((ctx, call));
+        generate(|_| async { Event::failed(FailureKind::Protocol, "this server keeps no calls") })
+    }
 
     /// Tells the server something that wants no answer (roots changed).
     fn notify(&self, ctx: Ctx, notification: Notification) -> BoxFuture<'_, ()>;

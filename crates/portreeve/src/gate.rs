@@ -5,7 +5,7 @@ mod record;
 
 use crate::{
     commands::{CommandError, Exit},
-    config::{self, Builtin, Config, Isolation, ServerKind},
+    config::{self, Builtin, Config, Isolation, Replay, ServerKind},
     log::LogSink,
 };
 use portreeve_auth::{Identity, Keys};
@@ -215,6 +215,10 @@ fn service(server: &config::Server, runtime: &Runtime) -> Result<Arc<dyn Service
                     config::Transport::Auto => Transport::Auto,
                     config::Transport::StreamableHttp => Transport::StreamableHttp,
                     config::Transport::Sse => Transport::Sse,
+                },
+                replay: match remote.replay {
+                    Replay::Unknown => portreeve_upstream::Replay::Unknown,
+                    Replay::Kept => portreeve_upstream::Replay::Kept,
                 },
                 headers: headers.collect(),
                 deadlines,

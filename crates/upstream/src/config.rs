@@ -30,6 +30,17 @@ pub enum Transport {
     Sse,
 }
 
+/// Whether a legacy server can be left in the middle of a call and come back to. Event ids alone do not show it: a server
+/// without a store writes them as well, and then the answer is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replay {
+    /// Nobody said so.
+    #[default]
+    Unknown,
+    /// It replays the events of a call after `Last-Event-ID`.
+    Kept,
+}
+
 /// What every connector shares with the program that runs it.
 #[derive(Clone)]
 pub struct Runtime {
@@ -54,6 +65,8 @@ pub struct HttpConfig {
     pub era: EraChoice,
     /// Which transport.
     pub transport: Transport,
+    /// Whether it keeps what it said.
+    pub replay: Replay,
     /// Further headers of every request, as configured.
     pub headers: Vec<(String, Secret<String>)>,
     /// How long things may take.

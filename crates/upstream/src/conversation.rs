@@ -5,9 +5,9 @@ use crate::{timer::Timer, wire};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use portreeve_mcp::{
     Ctx, Event, Frame, Id, Method, Outcome, RawJson, frame, meta,
-    service::{Ask, AskKey, AskKind, Emitter, Final, Notice, Notification, Reply},
+    service::{Ask, AskKey, AskKind, AskPoint, Emitter, Final, Leavable, Notice, Notification, Reply},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How many questions of one call may be open at once; more are refused.
 const MAX_ASKS: usize = 32;
@@ -50,13 +50,15 @@ pub(crate) struct Conversation<'a> {
     call: u64,
     next: u64,
     open: Vec<Open>,
+    /// Where the transport has one, the way to leave the call.
+    pub(crate) place: Option<Arc<dyn Leavable>>,
     /// Made with the first question: most calls are asked none.
     answers: Option<FuturesUnordered<BoxFuture<'static, Answer>>>,
 }
 
 impl<'a> Conversation<'a> {
     pub(crate) fn new(ctx: &'a Ctx, emit: &'a Emitter, timer: &'a mut Timer, call: u64) -> Self {
-        Self { ctx, emit, timer, call, next: 0, open: Vec::new(), answers: None }
+        Self { ctx, emit, timer, call, next: 0, open: Vec::new(), place: None, answers: None }
     }
 
     /// Takes one message of the server.
@@ -119,12 +121,13 @@ impl<'a> Conversation<'a> {
         let key = AskKey(self.next);
         self.next += 1;
         let (reply, answer) = Reply::new();
+        let point = self.place.clone().map(|call| AskPoint { question: id.raw().clone(), call });
         self.open.push(Open { key, id });
         self.answers
             .get_or_insert_default()
             .push(Box::pin(async move { (key, kind, wire::outcome_of(kind, answer.await)) }));
         self.timer.asked();
-        self.emit.emit(Event::Ask(Ask { key, kind, params, reply })).await;
+        self.emit.emit(Event::Ask(Ask { key, kind, params, reply, point })).await;
         Step::Continue
     }
 

@@ -10,6 +10,7 @@ mod legacy;
 mod line;
 mod modern;
 mod probe;
+mod resume;
 mod session;
 mod target;
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod tools;
 mod watch;
 
 use crate::{
-    ConfigError, EraChoice, HttpConfig, Runtime, Status, Transport,
+    ConfigError, EraChoice, HttpConfig, Replay, Runtime, Status, Transport,
     link::Link,
     slots::Slots,
     switchboard::{Completed, Peer},
@@ -60,6 +61,7 @@ pub(crate) struct Http {
     pool: Arc<Pool>,
     era: EraChoice,
     transport: Transport,
+    replay: Replay,
     deadlines: Deadlines,
     idle: Duration,
     runtime: Runtime,
@@ -85,6 +87,7 @@ impl Http {
             pool: Arc::new(pool),
             era: config.era,
             transport: config.transport,
+            replay: config.replay,
             deadlines: config.deadlines,
             idle: config.idle,
             runtime,

@@ -20,13 +20,13 @@ mod timer;
 mod watching;
 mod wire;
 
-pub use config::{ConfigError, EraChoice, HttpConfig, Runtime, StdioConfig, Transport};
+pub use config::{ConfigError, EraChoice, HttpConfig, Replay, Runtime, StdioConfig, Transport};
 pub use peer::{PEER_PATH, PEER_VERSION, PeerAnswer, PeerError, Peers};
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{
-    Ctx, Era, Leg, Request, Service, Text,
-    service::{Description, Failure, Notification, Watch, WatchFilter},
+    Ctx, Era, Event, Leg, Request, Service, Text,
+    service::{Description, Failure, FailureKind, Notification, TakeUp, Watch, WatchFilter, generate},
 };
 use std::sync::Arc;
 
@@ -100,6 +100,15 @@ impl Service for Upstream {
         match &self.0 {
             Inner::Http(http) => http.open(ctx, request),
             Inner::Stdio(stdio) => stdio.open(ctx, request),
+        }
+    }
+
+    fn resume(&self, ctx: Ctx, call: TakeUp) -> Leg {
+        match &self.0 {
+            Inner::Http(http) => http.take_up(ctx, call),
+            _ => {
+                generate(|_| async { Event::failed(FailureKind::Protocol, "this transport keeps no calls") })
+            }
         }
     }
 

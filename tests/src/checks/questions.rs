@@ -2,6 +2,7 @@
 //! `ways` (whole conversations in every pairing), `states` (what clients bring back), `park` (legacy servers, modern
 //! clients), `repeat` (modern servers), `rights` (who may be asked what).
 
+mod away;
 mod pages;
 mod park;
 mod repeat;

@@ -3,12 +3,15 @@
 //! *direct* and *loop* for legacy clients, *park* and *relay* for modern ones. No other folder knows both eras.
 //! Here: what a server asks in the middle of a call, and who is asked; one file for each of the other ways.
 
+mod asked;
+pub(crate) mod away;
 mod need;
 pub(crate) mod page;
 mod park;
 mod relay;
 mod repeat;
 
+pub(crate) use asked::Asked;
 pub(crate) use need::{Need, lacks};
 pub(crate) use park::{make_room, park, relief, resume};
 pub(crate) use repeat::{Collect, answers_complete};
@@ -21,7 +24,7 @@ use futures_channel::oneshot;
 use portreeve_mcp::{
     Code, Id, LogLevel, Method, Outcome, RawJson, RpcError, Text, frame,
     payload::{self, Answered, AskRewrite},
-    service::{Ask, AskKey, AskKind, FailureKind, InputRequired, Reply},
+    service::{Ask, AskKey, AskKind, AskPoint, FailureKind, InputRequired, Reply},
 };
 use std::{
     future::Future,
@@ -47,6 +50,8 @@ pub(crate) struct OpenAsk {
     rewrite: AskRewrite,
     reply: Reply,
     place: Place,
+    /// How its call can be left, where it can.
+    point: Option<AskPoint>,
 }
 
 enum Place {
@@ -91,7 +96,7 @@ pub(crate) fn wants_log(inner: &Inner, params: &RawJson) -> bool {
 
 /// A legacy server asks in the middle of the call: *direct* or *park*.
 pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
-    let Ask { key, kind, params, reply } = ask;
+    let Ask { key, kind, params, reply, point } = ask;
     if let (AskKind::Roots, Some(roots)) = (kind, &inner.server.roots) {
         return reply.answer(Outcome::Result(roots.clone()));
     }
@@ -117,16 +122,30 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
             let receiver = session.ask(number);
             page::remember(session, rewrite.params.as_ref());
             send_question(inner, kind, number, rewrite.params.as_ref());
-            inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Client(number, receiver) });
+            inner.asks.push(OpenAsk {
+                key,
+                kind,
+                rewrite,
+                reply,
+                place: Place::Client(number, receiver),
+                point: None,
+            });
         }
-        Client::Modern if inner.request.method.may_ask() && park::has_room(inner) => {
+        Client::Modern
+            if inner.request.method.may_ask() && (can_leave(point.as_ref()) || park::has_room(inner)) =>
+        {
             let name = question_name(inner, params.as_ref());
-            inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Parked(name) });
+            inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Parked(name), point });
             let over = Box::pin(tokio::time::sleep(SIBLINGS));
             inner.stage = Stage::Gathering(Gather { over });
         }
         Client::Modern => reply.answer(refusal(kind)),
     }
+}
+
+/// Whether nothing has to be held for a question.
+fn can_leave(point: Option<&AskPoint>) -> bool {
+    point.is_some_and(|point| point.call.is_leavable())
 }
 
 /// An answer that the client gave with its first request to a question that the server names itself.

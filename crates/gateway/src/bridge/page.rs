@@ -3,7 +3,13 @@
 //! That a person agreed to open a page does not mean that they are done: a server that wants the same page again is
 //! given time, and only then is the person asked again.
 
-use super::{need, park::input_required, refusal, repeat::ACCEPT};
+use super::{
+    asked::{self, Asked},
+    need,
+    park::input_required,
+    refusal,
+    repeat::ACCEPT,
+};
 use crate::{
     Gateway, Server,
     call::Call,
@@ -15,12 +21,9 @@ use crate::{
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use portreeve_mcp::{
-    Code, Era, Feature, Method, Outcome, RawJson, RpcError, Text, Version, frame,
-    json::{self, Kind},
-    payload,
+    Code, Era, Feature, Method, Outcome, RawJson, RpcError, Text, Version, frame, payload,
     service::{AskKind, InputRequest},
 };
-use serde::{Deserialize, Serialize};
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -36,10 +39,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// How often a modern client's call is sent again before the person is asked again: 1 + 2 + 4 + 8 seconds, which stays
 /// below the patience of clients.
 const MAX_WAITS: u32 = 4;
-
-/// A question for a page as it is sealed into a state: its key, and its `params`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Asked(String, String);
 
 /// What is known of pages in one call.
 #[derive(Default)]
@@ -156,7 +155,7 @@ fn again_or_ask(inner: &mut Inner, pages: Vec<Page>) -> Option<Step> {
     let asked = pages
         .into_iter()
         .enumerate()
-        .map(|(at, page)| Asked(name(at), page.params.as_str().to_owned()))
+        .map(|(at, page)| Asked::new(&name(at), AskKind::Elicit, Some(&page.params), None))
         .collect();
     let digest = CallDigest::of(&inner.request.method, &inner.request.params);
     let state = RequestState::Resend { asked, agreed: Vec::new(), digest, round };
@@ -171,15 +170,14 @@ fn question(
     server: &Server,
     state: &RequestState,
 ) -> RawJson {
-    let mut out = Vec::from(*b"{");
-    if let RequestState::Resend { asked, .. } = state {
-        for Asked(key, params) in asked {
-            let request = format!(r#"{{"method":"{}","params":{params}}}"#, Method::Elicit.as_str());
-            json::write_member(&mut out, key, request.as_bytes());
-        }
-    }
-    out.push(b'}');
-    input_required(&RawJson::built(out), &gateway.seal_request_state(principal, server.name(), state))
+    let asked = match state {
+        RequestState::Resend { asked, .. } => asked.as_slice(),
+        _ => &[],
+    };
+    input_required(
+        &asked::input_requests(asked),
+        &gateway.seal_request_state(principal, server.name(), state),
+    )
 }
 
 /// What a retry says about the pages of its state.
@@ -198,37 +196,26 @@ pub(crate) fn read_answers(
     digest: CallDigest,
     round: u32,
 ) -> Result<Said, RpcError> {
-    let bad = |text: String| RpcError::new(Code::INVALID_PARAMS, text);
-    let answers = call.inbound.params.get("inputResponses");
-    if answers.is_some_and(|answers| answers.kind() != Kind::Object) {
-        return Err(bad("`inputResponses` must be an object".to_owned()));
-    }
-    let mut open = Vec::new();
-    for Asked(key, params) in asked {
-        let Some(answer) = answers.and_then(|answers| answers.get(&key)) else {
-            open.push(Asked(key, params));
-            continue;
-        };
-        payload::check_answer(AskKind::Elicit, &answer)
-            .map_err(|fault| bad(format!("the answer to `{key}` is not acceptable: {fault}")))?;
-        if answer.get("action").is_none_or(|action| action.as_bytes() != b"\"accept\"") {
+    let sorted = asked::sort(call, asked)?;
+    for (asked, answer) in sorted.answered {
+        if !is_accepted(&answer) {
             return Ok(refused(&call.inbound.method));
         }
-        agreed.extend(url_of(&params));
+        let url = asked.params().and_then(|params| params.get("url")?.string_value());
+        agreed.extend(url.map(|url| url.to_string()));
     }
+    let open = sorted.open;
     if open.is_empty() {
         return Ok(Said::Agreed(agreed.into_iter().map(Text::from).collect()));
-    }
-    if !need::Need::Page.is_offered(call.ctx.capabilities.flags()) {
-        return Err(need::Need::Page.insisted_on());
     }
     let state = RequestState::Resend { asked: open, agreed, digest, round };
     let answer = question(gateway, &call.inbound.principal, &call.inbound.server, &state);
     Ok(Said::Ends(End::InputRequired, Outcome::Result(answer)))
 }
 
-fn url_of(params: &str) -> Option<String> {
-    Some(RawJson::from_text(params).ok()?.get("url")?.string_value()?.to_string())
+/// Whether the person agreed.
+pub(super) fn is_accepted(answer: &RawJson) -> bool {
+    answer.get("action").is_some_and(|action| action.as_bytes() == b"\"accept\"")
 }
 
 /// The person does not want to open the page.

@@ -1,7 +1,7 @@
 //! *Park*: a legacy server has asked a modern client's call. The client gets the questions and a sealed state, the server
 //! keeps waiting, and the retry picks the call up (mcp.md 4.3.2). Where parked calls are kept is `crate::park`'s business.
 
-use super::{OpenAsk, Place, in_server_terms, refusal};
+use super::{Need, OpenAsk, Place, away, in_server_terms, refusal};
 use crate::{
     Gateway, Server,
     exchange::{Inner, Stage, Step},
@@ -43,6 +43,9 @@ pub(crate) fn make_room(gateway: &Arc<Gateway>, server: &Arc<Server>) {
 
 /// Parks the call: its client gets the questions and a sealed state, the server keeps waiting.
 pub(crate) fn park(mut inner: Box<Inner>) -> Outcome {
+    if let Some(outcome) = away::leave(&mut inner) {
+        return outcome;
+    }
     let gateway = inner.gateway.clone();
     let call = inner.parked_as.unwrap_or_else(|| gateway.next_number());
     inner.parked_as = Some(call);
@@ -76,7 +79,11 @@ fn questions(asks: &[OpenAsk]) -> (Vec<OpenQuestion>, RawJson) {
     let mut out = Vec::from(*b"{");
     for ask in asks {
         let Place::Parked(name) = &ask.place else { continue };
-        open.push(OpenQuestion { key: name.clone(), kind: ask.kind });
+        open.push(OpenQuestion {
+            key: name.clone(),
+            kind: ask.kind,
+            need: Need::of(ask.kind, ask.rewrite.params.as_ref()),
+        });
         let mut request = Vec::from(*b"{");
         json::write_member(&mut request, "method", RawJson::string(ask.kind.method().as_str()).as_bytes());
         if let Some(params) = &ask.rewrite.params {

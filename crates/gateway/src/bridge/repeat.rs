@@ -155,7 +155,7 @@ pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
         let Got::Yes(outcome) = &answer.got else { continue };
         match (in_server_terms(inner, answer.kind, &answer.rewrite, outcome.clone()), answer.kind) {
             (Ok(Outcome::Result(value)), _) => {
-                if let Some((url, id)) = answer.page.take().filter(|_| is_accepted(&value)) {
+                if let Some((url, id)) = answer.page.take().filter(|_| page::is_accepted(&value)) {
                     inner.pages.accepted(url, id);
                 }
                 json::write_member(&mut responses, &answer.key, value.as_bytes());
@@ -180,10 +180,6 @@ pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
     responses.push(b'}');
     let request = again(&inner.request, collect.state, Some(RawJson::built(responses)));
     inner.open_again(request)
-}
-
-fn is_accepted(answer: &RawJson) -> bool {
-    answer.get("action").is_some_and(|action| action.as_bytes() == b"\"accept\"")
 }
 
 fn client_failed(inner: &mut Inner, kind: AskKind, outcome: Option<Outcome>) -> Last {

@@ -71,6 +71,12 @@ impl Inner {
     pub(crate) fn end_failed(&mut self, failure: &Failure) -> Last {
         let error = error::of_failure(failure);
         tracing::warn!(request = %self.record.request, server = %self.server.name(), kind = ?failure.kind, "{}", failure.detail);
+        if failure.nothing_ran()
+            && let Some(call) = self.parked_as.take()
+        {
+            // A call that could not be taken up: the same retry may come again.
+            self.gateway.parking.forget(call);
+        }
         self.end_with(End::Failed(error.code.0), Outcome::Error(error))
     }
 

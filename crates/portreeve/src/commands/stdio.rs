@@ -3,7 +3,7 @@
 use super::{CommandError, Exit, Setup, runtime};
 use crate::{
     cli::StdioArguments,
-    config::{self, Config, LogLevel, Remote, ServerKind, Transport},
+    config::{self, Config, LogLevel, Remote, Replay, ServerKind, Transport},
     gate::{Gate, SealFrom},
     log, stdio_door,
 };
@@ -37,7 +37,13 @@ fn connected(url: &str) -> Result<(Config, ServerName), CommandError> {
     };
     let uri: http::Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error))?;
     let name = ServerName::new("gate").map_err(|error| wrong(&error))?;
-    let remote = Remote { url: uri, transport: Transport::Auto, headers: Vec::new(), credential: None };
+    let remote = Remote {
+        url: uri,
+        transport: Transport::Auto,
+        headers: Vec::new(),
+        credential: None,
+        replay: Replay::Unknown,
+    };
     let mut config = Config::demo();
     config.log.level = LogLevel::Warn;
     config.servers = vec![config::Server::new(name.clone(), ServerKind::Remote(remote))];

@@ -24,7 +24,7 @@ pub use problem::{Mark, Problem, Warning};
 pub use reference::Lookup;
 pub use types::{
     ApiKey, Builtin, Child, Config, Era, Grant, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Offer,
-    Remote, Root, Server, ServerKind, ToolFilter, Transport,
+    Remote, Replay, Root, Server, ServerKind, ToolFilter, Transport,
 };
 
 use reader::{At, Reader};

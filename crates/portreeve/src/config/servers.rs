@@ -6,8 +6,8 @@ use super::{
     reader::{At, Bounds, Keys, Reader, Table, is_reference, said},
     reference::absolute,
     types::{
-        Builtin, Child, Era, Isolation, MAX_CHILDREN, Offer, Remote, Root, Server, ServerKind, ToolFilter,
-        Transport,
+        Builtin, Child, Era, Isolation, MAX_CHILDREN, Offer, Remote, Replay, Root, Server, ServerKind,
+        ToolFilter, Transport,
     },
     yaml::Data,
 };
@@ -22,6 +22,7 @@ const SERVER: Keys = Keys {
         "env",
         "cwd",
         "url",
+        "replay",
         "transport",
         "era",
         "headers",
@@ -166,7 +167,7 @@ fn transport_fits_era(reader: &mut Reader<'_>, table: &Table<'_>, server: &Serve
 fn kind(reader: &mut Reader<'_>, at: &At<'_>, table: &Table<'_>) -> Option<ServerKind> {
     const KINDS: [(&str, &[&str]); 3] = [
         ("command", &["args", "env", "cwd", "max_children"]),
-        ("url", &["transport", "headers", "credential"]),
+        ("url", &["transport", "headers", "credential", "replay"]),
         ("builtin", &["options"]),
     ];
     let given: Vec<&str> = KINDS.iter().map(|(key, _)| *key).filter(|key| table.get(key).is_some()).collect();
@@ -271,10 +272,12 @@ fn remote(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Remote> {
         table.get("transport").and_then(|at| reader.choice(&at, &transports)).unwrap_or(Transport::Auto);
     let headers = table.get("headers").map(|at| headers(reader, &at)).unwrap_or_default();
     let credential = table.get("credential").and_then(|at| credential(reader, &at));
+    let keeps = table.get("replay").and_then(|at| reader.flag(&at)).unwrap_or(false);
+    let replay = if keeps { Replay::Kept } else { Replay::Unknown };
     let at = table.get("url")?;
     let text = reader.text(&at)?;
     let url = http_url(reader, &at, &text, &UPSTREAM)?;
-    Some(Remote { url, transport, headers, credential })
+    Some(Remote { url, transport, headers, credential, replay })
 }
 
 fn headers(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<(HeaderName, HeaderValue)> {

@@ -87,6 +87,7 @@ servers:
   tickets:
     url: https://mcp.example.net:8443/mcp?team=a
     transport: streamable-http
+    replay: true
     era: modern
     headers: {X-Team: platform, X-Key: "${env:KEY}"}
     credential: {bearer: "${env:TOKEN}"}
@@ -149,7 +150,8 @@ fn every_key_of_a_server_arrives() {
         [("LOG", "debug"), ("NUMBER", "010"), ("HOME", "/home/me"), ("LITERAL", "${env:HOME}"), ("NONE", "")]
     );
 
-    let Remote { url, transport, headers, credential } = remote(tickets);
+    let Remote { url, transport, headers, credential, replay } = remote(tickets);
+    assert_eq!(*replay, Replay::Kept);
     assert_eq!(
         (url.to_string().as_str(), *transport),
         ("https://mcp.example.net:8443/mcp?team=a", Transport::StreamableHttp)
@@ -185,6 +187,7 @@ fn defaults_are_those_of_a_laptop() {
     assert_eq!(server.tools, ToolFilter { allow: vec!["*".to_owned()], deny: vec![] });
     assert_eq!(server.offer, Offer { elicitation: true, sampling: true, roots: true });
     assert_eq!(remote(server).transport, Transport::Auto);
+    assert_eq!(remote(server).replay, Replay::Unknown);
     assert!(config.server("c").is_none());
 }
 

@@ -101,7 +101,7 @@ pub struct Child {
     pub cwd: Option<PathBuf>,
 }
 
-/// `url`, `transport`, `headers`, `credential`.
+/// `url`, `transport`, `headers`, `credential`, `replay`.
 #[derive(Debug, Clone)]
 pub struct Remote {
     /// The address; `http` or `https`, with a host, without user information or fragment.
@@ -112,6 +112,8 @@ pub struct Remote {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What the upstream is shown as credential.
     pub credential: Option<UpstreamCredential>,
+    /// Whether it keeps the events of its calls (`replay`).
+    pub replay: Replay,
 }
 
 /// The servers inside this program.
@@ -119,6 +121,15 @@ pub struct Remote {
 pub enum Builtin {
     /// Everything that MCP can do, to try clients with.
     Demo,
+}
+
+/// Whether a remote server keeps the events of its calls for whoever comes back with the id of the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// Nobody said so.
+    Unknown,
+    /// It does.
+    Kept,
 }
 
 /// The transport of a remote server.

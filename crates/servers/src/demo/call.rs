@@ -193,7 +193,7 @@ impl Call {
             params["_meta"] = json!({ASK_NAME: question.key});
             let key = AskKey(self.next_ask.fetch_add(1, Ordering::Relaxed));
             let (reply, answer) = Reply::new();
-            let ask = Ask { key, kind: question.kind, params: Some(params.into()), reply };
+            let ask = Ask { key, kind: question.kind, params: Some(params.into()), reply, point: None };
             self.emitter.emit(Event::Ask(ask)).await;
             waiting.push((question, answer));
         }

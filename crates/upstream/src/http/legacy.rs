@@ -8,6 +8,7 @@ use super::{
     connection::Response,
     events::{self, Content, Messages, Next},
     modern::{Attempt, expired},
+    resume::Place,
     session::{Session, SessionKey},
 };
 use crate::{
@@ -21,7 +22,7 @@ use futures_util::{future::BoxFuture, stream::FuturesUnordered};
 use http::StatusCode;
 use portreeve_mcp::{
     Code, Ctx, Era, Event, Frame, Id, Outcome, Request, Text,
-    service::{Emitter, Failure, FailureKind, Final},
+    service::{Emitter, Failure, FailureKind, Final, Leavable},
 };
 use std::{
     pin::pin,
@@ -36,28 +37,49 @@ const MAX_RESUMES: u32 = 5;
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// Tells the server that a call is not wanted any more, unless it has ended.
-struct CancelGuard {
+pub(super) struct CancelGuard {
     session: Arc<Session>,
     id: u64,
+    place: Option<Arc<Place>>,
     armed: bool,
+}
+
+impl CancelGuard {
+    pub(super) fn new(session: &Arc<Session>, id: u64, place: Option<Arc<Place>>) -> Self {
+        Self { session: Arc::clone(session), id, place, armed: true }
+    }
+
+    /// What was answered, or refused, needs no cancellation; what ran out of time or broke off does: a server of this
+    /// era goes on with it.
+    pub(super) fn end(mut self, once: Result<Once, Expired>) -> Once {
+        self.armed = match &once {
+            Ok(Once::End(Event::Final(Final::Failed(failure)))) => {
+                failure.kind == FailureKind::OutcomeUnknown
+            }
+            Ok(_) => false,
+            Err(Expired) => true,
+        };
+        once.unwrap_or_else(|gone| failed(expired(gone)))
+    }
 }
 
 impl Drop for CancelGuard {
     fn drop(&mut self) {
-        if self.armed {
+        let left = self.place.as_ref().is_some_and(|place| place.is_left());
+        if self.armed && !left {
             self.session.aside(wire::cancelled(self.id));
         }
     }
 }
 
-enum Once {
+pub(super) enum Once {
     End(Event),
     /// The server does not know the session: nothing has run.
     Gone(Event),
     WrongEra(Event),
 }
 
-fn failed(failure: Failure) -> Once {
+pub(super) fn failed(failure: Failure) -> Once {
     Once::End(Event::Final(Final::Failed(failure)))
 }
 
@@ -122,28 +144,16 @@ impl Http {
     ) -> Once {
         let id = self.next_id();
         let body = wire::legacy_request(&Id::number(id), ctx, request, ctx.wants_progress.then_some(id));
-        let mut guard = CancelGuard { session: Arc::clone(session), id, armed: true };
-        let mut exchange = Exchange {
-            session,
-            talk: Conversation::new(ctx, emit, timer, id),
-            entry: session.enter(id, ctx),
-            posts: None,
-        };
+        let place = self.place(session, id);
+        let guard = CancelGuard::new(session, id, place.clone());
+        let talk = Conversation::new(ctx, emit, timer, id);
+        let mut exchange = Exchange::new(session, talk, session.enter(id, ctx), place);
         let once = match exchange.drive(session.post(body)).await {
             Ok(Ok(response)) => self.legacy_answer(&mut exchange, ctx, request, response, id).await,
             Ok(Err(error)) => Ok(failed(error.failure())),
             Err(gone) => Err(gone),
         };
-        // What was answered, or refused, needs no cancellation; what ran out of time or broke off does: a server of this
-        // era goes on with it.
-        guard.armed = match &once {
-            Ok(Once::End(Event::Final(Final::Failed(failure)))) => {
-                failure.kind == FailureKind::OutcomeUnknown
-            }
-            Ok(_) => false,
-            Err(Expired) => true,
-        };
-        once.unwrap_or_else(|gone| failed(expired(gone)))
+        guard.end(once)
     }
 
     async fn legacy_answer(
@@ -156,7 +166,10 @@ impl Http {
     ) -> Result<Once, Expired> {
         let status = response.status;
         match events::content(&response.headers) {
-            Content::Events if status.is_success() => Box::pin(self.legacy_events(exchange, response)).await,
+            Content::Events if status.is_success() => {
+                let messages = Messages::new(response.body, self.runtime.limits.upstream_message);
+                Box::pin(self.legacy_events(exchange, messages, None)).await
+            }
             Content::Json => {
                 let large = self.large_wanted(ctx, request, Era::Legacy).filter(|_| status.is_success());
                 let limit = self.runtime.limits.upstream_message;
@@ -174,13 +187,20 @@ impl Http {
         }
     }
 
-    async fn legacy_events(&self, exchange: &mut Exchange<'_>, response: Response) -> Result<Once, Expired> {
-        let mut messages = Messages::new(response.body, self.runtime.limits.upstream_message);
-        let mut after: Option<Text> = None;
+    pub(super) async fn legacy_events(
+        &self,
+        exchange: &mut Exchange<'_>,
+        mut messages: Messages,
+        mut after: Option<Text>,
+    ) -> Result<Once, Expired> {
         let mut retry = Duration::from_secs(1);
         let mut resumes = 0;
         loop {
-            match exchange.drive(messages.next()).await? {
+            let next = exchange.drive(messages.next()).await?;
+            if let (Some(place), Some(id)) = (&exchange.place, messages.last_event_id()) {
+                place.passed(id);
+            }
+            match next {
                 Next::Frame(frame) => {
                     resumes = 0;
                     if matches!(&frame, Frame::Request { .. }) {
@@ -241,17 +261,29 @@ fn classify(session: &Session, status: StatusCode, outcome: Option<Outcome>) -> 
 }
 
 /// One call with everything that happens around it.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     session: &'a Arc<Session>,
     talk: Conversation<'a>,
     entry: Option<Entry<Session>>,
+    /// How far the call's events have been read, where it can be left.
+    place: Option<Arc<Place>>,
     /// Answers on their way; made with the first.
     posts: Option<FuturesUnordered<BoxFuture<'static, ()>>>,
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(
+        session: &'a Arc<Session>,
+        mut talk: Conversation<'a>,
+        entry: Option<Entry<Session>>,
+        place: Option<Arc<Place>>,
+    ) -> Self {
+        talk.place = place.clone().map(|place| place as Arc<dyn Leavable>);
+        Self { session, talk, entry, place, posts: None }
+    }
+
     /// Waits for something of the call while answers go out and the GET stream is heard.
-    async fn drive<F: Future>(&mut self, work: F) -> Result<F::Output, Expired> {
+    pub(super) async fn drive<F: Future>(&mut self, work: F) -> Result<F::Output, Expired> {
         let mut work = pin!(work);
         loop {
             tokio::select! {
@@ -290,6 +322,10 @@ impl Exchange<'_> {
     }
 
     fn send(&mut self, message: Vec<u8>) {
+        if self.place.is_some() {
+            // The call may be left before the server has taken it.
+            return self.session.aside(message);
+        }
         let session = Arc::clone(self.session);
         self.posts.get_or_insert_default().push(Box::pin(async move {
             if let Err(failure) = session.tell(message).await {
@@ -299,7 +335,7 @@ impl Exchange<'_> {
     }
 
     /// Takes a broken stream up again where it broke (check 161). `None`: it cannot be.
-    async fn resume(
+    pub(super) async fn resume(
         &mut self,
         after: Option<&Text>,
         retry: Duration,

@@ -23,11 +23,12 @@ use portreeve_model::{IsolationKey, Secret, ServerName};
 use std::{
     hash::{Hash, Hasher},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a new session waits for its GET stream to stand before the first call goes out.
@@ -92,6 +93,8 @@ pub(crate) struct Session {
     listening: AtomicBool,
     /// The server offers no GET stream.
     streamless: AtomicBool,
+    /// Calls were left open at the server, which may be taken up again until then.
+    kept_until: Mutex<Option<Instant>>,
     end: CancellationToken,
 }
 
@@ -124,15 +127,33 @@ impl Http {
         let reply = Reply::read(response, id, self.runtime.limits.upstream_message).await;
         let reply = reply.map_err(HandshakeError::plain)?;
         let (description, session_id) = read_handshake(&reply)?;
-        let has_id = session_id.is_some();
-        if let Some(id) = session_id {
+        let session = self.session(headers, description, session_id);
+        session.tell(wire::initialized()).await.map_err(HandshakeError::plain)?;
+        if ctx.capabilities.flags().can_be_asked() {
+            session.listen().await;
+        }
+        self.start_reaper();
+        Ok(session)
+    }
+}
+
+impl Http {
+    /// A session that stands at the server, under this id.
+    pub(super) fn session(
+        &self,
+        mut headers: HeaderMap,
+        description: Description,
+        id: Option<HeaderValue>,
+    ) -> Arc<Session> {
+        let has_id = id.is_some();
+        if let Some(id) = id {
             headers.insert(HeaderName::from_static(header::SESSION_ID), id);
         }
         if description.version.supports(Feature::VersionHeader) {
             let version = HeaderValue::from_static(description.version.as_str());
             headers.insert(HeaderName::from_static(header::PROTOCOL_VERSION), version);
         }
-        let session = Arc::new(Session {
+        Arc::new(Session {
             name: self.name.clone(),
             pool: Arc::clone(&self.pool),
             description: Arc::new(description),
@@ -150,14 +171,9 @@ impl Http {
             gone: AtomicBool::new(false),
             listening: AtomicBool::new(false),
             streamless: AtomicBool::new(false),
+            kept_until: Mutex::new(None),
             end: self.runtime.shutdown.child_token(),
-        });
-        session.tell(wire::initialized()).await.map_err(HandshakeError::plain)?;
-        if ctx.capabilities.flags().can_be_asked() {
-            session.listen().await;
-        }
-        self.start_reaper();
-        Ok(session)
+        })
     }
 }
 
@@ -189,6 +205,11 @@ fn read_handshake(reply: &Reply) -> Result<(Description, Option<HeaderValue>), H
 impl Held for Session {
     fn alive(&self) -> bool {
         !self.gone.load(Ordering::Relaxed)
+    }
+
+    fn needed(&self) -> bool {
+        let until = self.kept_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     fn close(&self) {
@@ -234,6 +255,17 @@ impl Peer for Session {
 }
 
 impl Session {
+    /// A call has been left open at the server: the session is not ended while it may be taken up again.
+    pub(super) fn keep(&self, time: Duration) {
+        let mut until = self.kept_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + time);
+    }
+
+    /// What names the session to the server.
+    pub(super) fn id(&self) -> Option<&HeaderValue> {
+        self.headers.get(header::SESSION_ID)
+    }
+
     /// The server no longer knows the session.
     pub(crate) fn lost(&self) {
         self.gone.store(true, Ordering::Relaxed);

@@ -155,6 +155,7 @@ pub(crate) mod tests {
 
     pub(crate) fn config(url: &str) -> HttpConfig {
         HttpConfig {
+            replay: crate::Replay::Unknown,
             name: ServerName::new("test").unwrap(),
             url: url.to_owned(),
             era: crate::EraChoice::Auto,
