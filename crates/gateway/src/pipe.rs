@@ -79,10 +79,7 @@ impl Pipe {
     /// The client has gone: its session ends, and what is in flight may end for a moment.
     pub async fn close(&self) {
         self.gone.cancel();
-        let session = lock(&self.session).take();
-        if let Some(session) = session {
-            self.gateway.end_session(&session);
-        }
+        self.set_session(None);
         self.tasks.close();
         // Whoever does not end in time ends with the process, or with its own deadline.
         let _ = tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await;
@@ -126,6 +123,14 @@ impl Pipe {
 
     fn session(&self) -> Option<Arc<Session>> {
         lock(&self.session).clone()
+    }
+
+    /// Exchanges the pipe's session; the one before ends.
+    fn set_session(&self, session: Option<Arc<Session>>) {
+        let before = std::mem::replace(&mut *lock(&self.session), session);
+        if let Some(before) = before {
+            self.gateway.drop_session(&before);
+        }
     }
 
     async fn frame(self: &Arc<Self>, frame: Frame) {
@@ -242,7 +247,11 @@ impl Pipe {
         };
         let outcome = match answer {
             Ok((session, result)) => {
-                *lock(&self.session) = Some(session);
+                self.set_session(Some(session));
+                // A client that went meanwhile has already been said goodbye to.
+                if self.gone.is_cancelled() {
+                    self.set_session(None);
+                }
                 Outcome::Result(result)
             }
             Err(error) => Outcome::Error(error),

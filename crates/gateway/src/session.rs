@@ -156,6 +156,10 @@ impl Session {
     pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> InFlight {
         let flag = Arc::new(CancelFlag::default());
         lock(&self.in_flight).insert(id.clone(), flag.clone());
+        // Whoever ends the session after this finds the entry.
+        if self.ended.is_cancelled() {
+            flag.raise();
+        }
         InFlight { session: self.clone(), id: id.clone(), flag }
     }
 
@@ -420,6 +424,12 @@ impl Gateway {
         let Some(hello) = greeting() else { return Whereabouts::Nowhere };
         let session = self.live_session(id, principal, server, hello);
         Whereabouts::Here(self.sessions.shard(id).entry(id.into()).or_insert(session).clone())
+    }
+
+    /// Ends a session whose id no client has: that of a pipe.
+    pub(crate) fn drop_session(&self, session: &Session) {
+        session.end();
+        self.sessions.shard(&session.id).remove(&*session.id);
     }
 
     /// Ends a session.

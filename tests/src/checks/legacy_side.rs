@@ -1,7 +1,7 @@
 //! The legacy door: sessions, streams, batches; and the gate as a client of legacy servers.
 
 use crate::harness::{
-    Answer, Connection, Does, Gate, Post, Scripted, ScriptedStdio, Session, legacy_answers,
+    Answer, Connection, Does, Gate, Post, Scripted, ScriptedStdio, Session, legacy_answers, soon,
 };
 use serde_json::{Value, json};
 use std::{
@@ -180,6 +180,34 @@ async fn check_157_the_door_of_2024_11_05() {
     }
     let unknown = gate.send(&Post::json("/sse/demo?stream=unknown", ping(1))).await;
     assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
+async fn check_157_the_end_of_the_stream_is_the_end_of_its_calls() {
+    let gate = Gate::demo().await;
+    let mut stream = Connection::open(gate.address).await;
+    stream.send(b"GET /sse/demo HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await;
+    stream.head().await.expect("a stream");
+    let first = stream.piece().await.expect("the first event");
+    let endpoint = first.lines().find_map(|line| line.strip_prefix("data: ")).expect("an address").to_owned();
+    let params = json!({"name": "countdown", "arguments": {"steps": 1000}, "_meta": {"progressToken": 1}});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    for post in [Session::initialize(&endpoint, "2025-11-25", &json!({})), Post::json(&endpoint, call)] {
+        assert_eq!(gate.send(&post).await.status, 202);
+        assert!(stream.event().await.is_some(), "a result, then progress");
+    }
+    drop(stream);
+    let ended = async {
+        loop {
+            let status = gate.call(DEMO, "status", json!({})).await.result()["structuredContent"].clone();
+            if status["cancelled"] == 1 {
+                return status;
+            }
+        }
+    };
+    assert_eq!(soon("the end of the call", ended).await["running"], 0);
+    let ping = gate.send(&Post::json(&endpoint, ping(2))).await;
+    assert_eq!(ping.status, 404, "the stream is no more");
 }
 
 #[tokio::test]
