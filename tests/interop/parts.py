@@ -116,6 +116,7 @@ class Gateway:
     def __init__(self, processes: Processes, binary: str, servers: dict, key: str | None, trace: bool):
         self.processes, self.logs = processes, processes.logs
         self.child, port = self._serve(binary, servers, key)
+        self.port = port
         self.door_config = self.logs / "door.yaml"
         self.door_options = ("--config", str(self.door_config), "--data", str(self.logs / "door-data"))
         write_config(self.door_config, free_port(), servers, None)
@@ -214,6 +215,71 @@ def still_there(pid: int, until: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+class Cutter:
+    """Passes a loopback port on, but cuts the connection of every tool call after the first progress of its stream: both
+    sides see it end in the middle. Other requests pass, so that a stream can be resumed."""
+
+    def __init__(self, to: int):
+        self.to = to
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            near, _ = self.listener.accept()
+            try:
+                far = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                near.close()
+                continue
+            is_call = threading.Event()
+            threading.Thread(target=self._up, args=(near, far, is_call), daemon=True).start()
+            threading.Thread(target=self._down, args=(near, far, is_call), daemon=True).start()
+
+    def _up(self, near: socket.socket, far: socket.socket, is_call: threading.Event) -> None:
+        mine, theirs = f"127.0.0.1:{self.port}".encode(), f"127.0.0.1:{self.to}".encode()
+        try:
+            while chunk := near.recv(65536):
+                if chunk.startswith((b"GET ", b"POST ", b"DELETE ")):
+                    is_call.clear()
+                if b"tools/call" in chunk:
+                    is_call.set()
+                far.sendall(chunk.replace(mine, theirs))
+        except OSError:
+            pass  # the other direction tells both sides
+        hang_up(far)
+
+    def _down(self, near: socket.socket, far: socket.socket, is_call: threading.Event) -> None:
+        seen = b""
+        try:
+            while chunk := far.recv(65536):
+                seen = seen + chunk if is_call.is_set() else b""
+                end_at = end_of_progress(seen)
+                if end_at is not None:
+                    near.sendall(chunk[: max(end_at - (len(seen) - len(chunk)), 0)])
+                    break
+                near.sendall(chunk)
+        except OSError:
+            pass  # one side went away by itself
+        hang_up(near)
+        hang_up(far)
+
+
+def end_of_progress(seen: bytes) -> int | None:
+    """Where the first event with progress ends."""
+    at = seen.find(b"notifications/progress")
+    ends = [seen.find(blank, at) + len(blank) for blank in (b"\n\n", b"\r\n\r\n") if seen.find(blank, at) >= 0]
+    return min(ends) if at >= 0 and ends else None
+
+
+def hang_up(side: socket.socket) -> None:
+    try:
+        side.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it had hung up
 
 
 class Relay:

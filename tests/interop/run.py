@@ -14,14 +14,17 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
 import scenarios
-from parts import Gateway, Processes, Relay, drive, http_server
+from parts import Cutter, Gateway, Processes, Relay, drive, http_server
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -34,14 +37,21 @@ class Client:
     mode: str
     door: bool = False
     """Starts `portreeve stdio SERVER` instead of using the gateway's URL."""
+    sse: bool = False
+    """Uses the gateway's HTTP+SSE address."""
 
     def version(self, server: "Server", direct: bool) -> str:
         if self.mode == "auto":
             return server.eras[-1] if direct else MODERN
         return LEGACY if self.mode == "legacy" else self.mode
 
+    @property
+    def plain(self) -> bool:
+        """Speaks Streamable HTTP."""
+        return not self.door and not self.sse
+
     def can_do_without(self, server: "Server") -> bool:
-        return self.speaks_to(server) and not self.door and not server.builtin
+        return self.speaks_to(server) and self.plain and not server.builtin
 
     def speaks_to(self, server: "Server") -> bool:
         return self.mode == "auto" or self.version(server, True) in server.eras
@@ -55,6 +65,7 @@ CLIENTS = {
     "ts-legacy": Client("ts.mjs", "legacy"),
     "ts-modern": Client("ts.mjs", MODERN),
     "ts-auto": Client("ts.mjs", "auto"),
+    "py1-sse": Client("py1.py", "legacy", sse=True),
     "py1-door": Client("py1.py", "legacy", door=True),
     "ts-door": Client("ts.mjs", MODERN, door=True),
 }
@@ -68,11 +79,15 @@ class Server:
     family: Callable[[], list[scenarios.Scenario]]
     builtin: str | None = None
     """Part of the gateway, so never reached directly."""
+    sse: bool = False
+    """Over HTTP+SSE of revision 2024-11-05."""
 
     def entry(self, url: str | None) -> dict:
         """What the gateway's configuration says about it."""
         if self.builtin:
             return {"builtin": self.builtin}
+        if self.sse:
+            return {"url": url, "transport": "sse"}
         return {"url": url} if self.http else as_command(self.command)
 
 
@@ -82,15 +97,19 @@ def servers(stack: Path) -> dict[str, Server]:
     preload = ("--import", (HERE / "servers/loopback.mjs").as_uri())
     one = (str(stack / "py1/bin/python"), str(HERE / "servers/py1.py"))
     two = (str(stack / "py2/bin/python"), str(HERE / "servers/py2.py"))
-    both, ours, everything = (LEGACY, MODERN), scenarios.ours, scenarios.everything
+    both, everything = (LEGACY, MODERN), scenarios.everything
+    with_tasks = partial(scenarios.ours, has_tasks=True)
+    modern = partial(scenarios.ours, resumes=False)
     return {
         "everything-stdio": Server((node, entry, "stdio"), (LEGACY,), False, everything),
         "everything-http": Server((node, *preload, entry, "streamableHttp"), (LEGACY,), True, everything),
-        "py1-stdio": Server((*one, "stdio"), (LEGACY,), False, ours),
-        "py1-http": Server((*one, "http"), (LEGACY,), True, ours),
-        "py2-stdio": Server((*two, "dual", "stdio"), both, False, ours),
-        "py2-http": Server((*two, "dual", "http"), both, True, ours),
-        "py2-modern-http": Server((*two, "modern", "http"), (MODERN,), True, ours),
+        "py1-stdio": Server((*one, "stdio"), (LEGACY,), False, with_tasks),
+        "py1-http": Server((*one, "http"), (LEGACY,), True, with_tasks),
+        "py2-stdio": Server((*two, "dual", "stdio"), both, False, modern),
+        "py2-http": Server((*two, "dual", "http"), both, True, modern),
+        "py2-modern-http": Server((*two, "modern", "http"), (MODERN,), True, modern),
+        "everything-sse": Server((node, *preload, entry, "sse"), (LEGACY,), True, everything, sse=True),
+        "py1-sse": Server((*one, "sse"), (LEGACY,), True, with_tasks, sse=True),
         "demo": Server((), both, False, scenarios.demo, builtin="demo"),
     }
 
@@ -105,33 +124,69 @@ class Matrix:
         self.columns = chosen(self.servers, options.server)
         self.urls: dict[str, str] = {}
         self.upstream_urls: dict[str, str] = {}
+        self.cutters: dict[str, Cutter] = {}
         self.gateway: Gateway | None = None
+        self.before: Cutter | None = None
+        # What a server says over a pipe names no call, so it can be told whose it is only while there is one caller.
+        self.alone = {name: threading.Lock() for name, spec in self.columns.items() if not spec.http and not spec.builtin}
         self.direct_seen: dict[tuple[str, str, str], dict] = {}
         self.results: dict[tuple[str, str], dict[str, list]] = {}
         self.not_offered: dict[tuple[str, str], list[str]] = {}
+        self.lacking: dict[tuple[str, str], list[str]] = {}
 
     def start(self) -> None:
-        for name in self.columns:
-            if self.servers[name].http:
-                port = http_server(self.processes, name, self.servers[name].command)
-                self.urls[name] = f"http://127.0.0.1:{port}/mcp"
+        entries = {}
+        for name, spec in self.columns.items():
+            if spec.http:
+                port = http_server(self.processes, name, spec.command)
+                path = "sse" if spec.sse else "mcp"
+                self.urls[name] = f"http://127.0.0.1:{port}/{path}"
                 seen = Relay(self.processes, port, f"{name}-upstream").port if self.options.trace else port
-                self.upstream_urls[name] = f"http://127.0.0.1:{seen}/mcp"
+                self.upstream_urls[name] = f"http://127.0.0.1:{seen}/{path}"
+                if not spec.sse:
+                    entries[f"{name}-cut"] = {"url": f"http://127.0.0.1:{Cutter(seen).port}/{path}"}
+                    self.cutters[name] = Cutter(port)
+            entries[name] = spec.entry(self.upstream_urls.get(name))
         if not self.options.direct:
-            entries = {name: server.entry(self.upstream_urls.get(name)) for name, server in self.columns.items()}
-            self.gateway = Gateway(self.processes, self.options.portreeve, entries, self.options.key, self.options.trace)
+            options = self.options
+            self.gateway = Gateway(self.processes, options.portreeve, entries, options.key, options.trace)
+            self.before = Cutter(self.gateway.port)
 
     def target(self, client: Client, server: str, direct: bool) -> dict:
         if direct:
             spec = self.servers[server]
-            return {"url": self.urls[server]} if spec.http else as_command(spec.command)
+            if not spec.http:
+                return as_command(spec.command)
+            routes = {"client": f"http://127.0.0.1:{self.cutters[server].port}/mcp"} if server in self.cutters else {}
+            return {"url": self.urls[server], "sse": spec.sse, "routes": routes}
         if client.door:
             return as_command((self.options.portreeve, "stdio", server, *self.gateway.door_options))
-        return {"url": f"{self.gateway.url}/mcp/{server}", "bearer": self.options.key}
+        if client.sse:
+            return {"url": f"{self.gateway.url}/sse/{server}", "sse": True, "bearer": self.options.key}
+        url = f"{self.gateway.url}/mcp/{server}"
+        routes = {"client": f"http://127.0.0.1:{self.before.port}/mcp/{server}", "server": f"{url}-cut"}
+        return {"url": url, "bearer": self.options.key, "routes": routes}
+
+    def is_for(self, scenario: scenarios.Scenario, client: Client, server: str, direct: bool) -> bool:
+        """Whether there is such a thing between these two."""
+        spec = self.servers[server]
+        if scenario.eras and client.version(spec, direct) not in scenario.eras:
+            return False
+        has_route = {
+            None: True,
+            "client": client.plain and (not direct or server in self.cutters and spec.eras == (LEGACY,)),
+            "server": client.plain and spec.http and not spec.sse and not direct,
+        }
+        return has_route[scenario.via]
 
     def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
         spec = CLIENTS[client]
-        wanted = [s for s in self.servers[server].family() if names is None or s.name in names]
+        wanted = [
+            scenario
+            for scenario in self.servers[server].family()
+            if (scenario.name in names if names else scenario.name not in scenarios.NOT_YET)
+            and self.is_for(scenario, spec, server, direct)
+        ]
         job = {
             "target": self.target(spec, server, direct),
             "mode": spec.mode,
@@ -140,13 +195,17 @@ class Matrix:
             "scenarios": [scenario.job() for scenario in wanted],
         }
         label = f"{client}--{server}{'--direct' if direct else ''}"
-        return drive(self.processes, self.stack, spec.driver, job, label)
+        with nullcontext() if direct else self.alone.get(server, nullcontext()):
+            return drive(self.processes, self.stack, spec.driver, job, label)
 
     def pair(self, client: str, server: str) -> None:
         direct = self.options.direct
         observed = self.run(client, server, self.options.scenario, direct)
         spec = self.servers[server]
         wrong: dict[str, list] = {}
+        lacking = [s.name for s in spec.family() if s.name in observed and s.lacking(observed[s.name])]
+        self.lacking[client, server] = lacking
+        observed = {name: result for name, result in observed.items() if name not in lacking}
         for scenario in spec.family():
             if scenario.name in observed:
                 found = self.judge(CLIENTS[client], server, scenario, observed[scenario.name])
@@ -184,8 +243,8 @@ class Matrix:
     def reference(self, client: Client, server: str) -> str:
         """A client of the same library that can talk to the server without the gateway."""
         spec = self.servers[server]
-        same = [n for n, c in CLIENTS.items() if c.mode == client.mode and c.driver == client.driver and not c.door]
-        kin = [n for n, c in CLIENTS.items() if c.driver == client.driver and c.mode != "auto" and not c.door]
+        same = [n for n, c in CLIENTS.items() if c.mode == client.mode and c.driver == client.driver and c.plain]
+        kin = [n for n, c in CLIENTS.items() if c.driver == client.driver and c.mode != "auto" and c.plain]
         fallback = [n for n, c in CLIENTS.items() if c.driver == "py2.py" and c.mode != "auto"]
         return next(n for n in same + kin + fallback if CLIENTS[n].speaks_to(spec))
 
@@ -204,8 +263,9 @@ class Matrix:
         by_name = {scenario.name: scenario for scenario in self.servers[server].family()}
         if self.options.direct or self.servers[server].builtin:
             return [name for name in wrong if not by_name[name].offered]
-        refused = []
-        for name, again in self.direct(self.reference(CLIENTS[client], server), server, list(wrong)).items():
+        reference, refused = self.reference(CLIENTS[client], server), []
+        names = [name for name in wrong if self.is_for(by_name[name], CLIENTS[reference], server, True)]
+        for name, again in self.direct(reference, server, names).items():
             found = by_name[name].mismatches(again)
             if found and not by_name[name].offered:
                 refused.append(name)
@@ -292,8 +352,8 @@ def main() -> int:
         matrix.start()
         pairs = [
             (client, server)
-            for server in matrix.columns
             for client, spec in matrix.clients.items()
+            for server in matrix.columns
             if not options.direct or spec.can_do_without(matrix.servers[server])
         ]
         run_all(matrix, pairs, began + options.limit)
@@ -328,6 +388,9 @@ def report(matrix: Matrix, left: list[str], logs: Path, seconds: float) -> int:
         cells = {f"{c} -> {s}": r for (c, s), r in matrix.results.items()}
         refused = {f"{c} -> {s}": names for (c, s), names in matrix.not_offered.items() if names}
         matrix.options.json.write_text(json.dumps({"cells": cells, "not_offered": refused, "end": left}, indent=1))
+    lacking = sorted({f"{client}: {name}" for (client, _), names in matrix.lacking.items() for name in names})
+    if lacking:
+        print(f"what a client's library said that it has not: {', '.join(lacking)}")
     if lines or matrix.options.keep:
         print(f"logs: {logs}")
     else:

@@ -4,8 +4,10 @@ One list for the servers of ours (`servers/py1.py`, `servers/py2.py`, same tools
 `server-everything`, one for the gateway's own demo server. Expected values are literal or computed by `clients/answers.py`; none is taken from a run.
 """
 
+import itertools
 import json
 import sys
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -14,6 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent / "clients"))
 import answers  # noqa: E402
 
 EIGHT = range(1, 9)
+NOT_YET = ("subscribe", "changed", "task", "task-cancel")
+"""Run only when asked for by name: the gateway does not have all of it yet."""
+NUMBERS = itertools.count(1)
+RUN = uuid.uuid4().hex[:8]
 
 
 @dataclass
@@ -36,9 +42,20 @@ class Scenario:
     """False: the client declares no capability, so that a server which looks at them offers less."""
     offered: bool = True
     """False where the server is known to have no such tool: the only failure that a direct run forgives."""
+    said: list | None = None
+    """The log messages that the client must have been given, in order; None: not compared."""
+    via: str | None = None
+    """A route of the target that is not the plain one: `client` cuts streams before the gateway, `server` behind it."""
+    eras: tuple[str, ...] | None = None
+    """Clients of these revisions only, because the others have no such thing."""
 
     def job(self) -> dict:
-        return {"name": self.name, "action": self.action, "able": self.able, "steps": [step.do for step in self.steps]}
+        steps = [step.do for step in self.steps]
+        return {"name": self.name, "action": self.action, "able": self.able, "via": self.via, "steps": steps}
+
+    def lacking(self, result: dict) -> bool:
+        """Whether the client's library said that it has no such thing."""
+        return any(isinstance(step, dict) and "lacks" in step for step in result["steps"])
 
     def mismatches(self, result: dict) -> list[tuple[str, Any, Any]]:
         """`(what, expected, observed)` for everything that differs; empty when the cell is right."""
@@ -57,13 +74,17 @@ class Scenario:
         asked = sorted(entry["message"] for entry in result.get("asked", []) if entry["kind"] == "elicitation")
         if not found and self.asked is not None and asked != sorted(self.asked):
             found.append(("questions seen by the client", sorted(self.asked), asked))
+        if not found and self.said is not None and result.get("said") != self.said:
+            found.append(("log messages", self.said, result.get("said")))
         return found
 
 
 def describe(step: dict) -> str:
     if step["op"] == "together":
         return f"{len(step['calls'])} calls at once"
-    return f"{step['tool']} {json.dumps(step['arguments'])}" if step["op"] == "call" else step["op"]
+    if step["op"] in ("call", "cancel", "task"):
+        return f"{step['op']} {step['tool']} {json.dumps(step['arguments'])}"
+    return f"{step['op']} {step['kind']}" if step["op"] == "watch" else step["op"]
 
 
 def call(tool: str, arguments: dict, progress: bool = False) -> dict:
@@ -79,7 +100,13 @@ ANSWER = {
         "count": {"type": "integer", "minimum": 1, "maximum": 9},
     }
 }
-OUR_TOOLS = ["add", "ask", "ask_both", "ask_twice", "echo", "fail", "progress", "roots", "sample", "slow"]
+OUR_TOOLS = [
+    "add", "ask", "ask_both", "ask_twice", "echo", "fail", "grow", "hang", "log", "progress", "roots", "sample", "slow",
+    "stopped", "touch",
+]  # fmt: skip
+HEARD = {"heard": True, "failed": [], "has": True}
+LEGACY = "2025-11-25"
+OUTCOME_UNKNOWN = -31004
 
 
 def reply(message: str, action: str = "accept") -> dict:
@@ -141,9 +168,77 @@ def eight() -> Step:
     return Step({"op": "together", "calls": calls}, expected, view)
 
 
-def ours() -> list[Scenario]:
+def fresh(name: str) -> str:
+    """A name that no other pair of any run uses: what a server remembers must not answer for another."""
+    return f"interop-{name}-{RUN}-{next(NUMBERS)}"
+
+
+def logged() -> Scenario:
+    steps = [Step({"op": "level", "level": "info"}), Step(call("log", {"token": "lo"}), text("lo"))]
+    return Scenario("log", steps, said=[["info", "info lo"], ["error", "error lo"]])
+
+
+def cancelled() -> Scenario:
+    """Cancelled by the client; and the server itself says that it stopped."""
+    token = fresh("hang")
+    stop = Step({"op": "cancel", "tool": "hang", "arguments": {"token": token}}, {"started": True, "answered": False})
+    return Scenario("cancel-call", [stop, Step(call("stopped", {"token": token}), text("stopped"))])
+
+
+def updated() -> Scenario:
+    uri = f"interop://{fresh('note')}"
+    watch = {"op": "watch", "kind": "resources/updated", "uri": uri, "calls": [call("touch", {"uri": uri})]}
+    return Scenario("subscribe", [Step(watch, HEARD)])
+
+
+def changed() -> Scenario:
+    name = fresh("grown")
+    watch = {"op": "watch", "kind": "prompts/list_changed", "calls": [call("grow", {"name": name})], "name": name}
+    return Scenario("changed", [Step(watch, HEARD)])
+
+
+def completed() -> Scenario:
+    ref = {"type": "ref/prompt", "name": "paint"}
+    first = {"op": "complete", "ref": ref, "argument": {"name": "colour", "value": "r"}}
+    shade = {"name": "shade", "value": ""}
+    second = {"op": "complete", "ref": ref, "argument": shade, "context": {"colour": "rose"}}
+    return Scenario("completion", [Step(first, ["red", "rose"]), Step(second, ["dusty"])])
+
+
+def paged() -> Scenario:
+    uris = [f"interop://page/{number}" for number in range(1, 9)]
+    pages = {"op": "pages", "most": 9, "prefix": "interop://page/"}
+    return Scenario("pages", [Step(pages, {"uris": uris, "ended": True})])
+
+
+def tasks(offered: bool) -> list[Scenario]:
+    slow = {"op": "task", "tool": "slow", "arguments": {"milliseconds": 300}, "then": "result"}
+    long = slow | {"arguments": {"milliseconds": 20000}, "then": "cancel"}
+    done = {"started": "working", "status": "completed"} | text("after 300 ms")
+    return [
+        Scenario("task", [Step(slow, done)], offered=offered),
+        Scenario("task-cancel", [Step(long, {"status": "cancelled"})], offered=offered),
+    ]
+
+
+def cut(of: Step, behind: Step, resumes: bool) -> list[Scenario]:
+    """The stream of a call is cut, before the gateway or behind it: nothing may be missing or there twice. What a server
+    of the newest revision was doing is lost with its stream, and the client must hear exactly that."""
+    lost = Step(behind.do, OUTCOME_UNKNOWN, lambda result: result.get("code"))
+    return [
+        Scenario("cut-client", [of], via="client", eras=(LEGACY,)),
+        Scenario("cut-server", [behind if resumes else lost], via="server"),
+    ]
+
+
+def ours(has_tasks: bool = False, resumes: bool = True) -> list[Scenario]:
     added = {"error": False, "content": ["5"], "structured": {"result": 5}}
     failed = {"error": True, "content": ["Error executing tool fail: no such luck: ä€"], "structured": None}
+    moving = Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)})
+    # Before the gateway long enough to go on after the stream has been taken up again. Behind it all is over by then:
+    # the Python servers lose what they say while they replay.
+    many = Step(call("progress", {"steps": 20}, True), text("20 steps") | {"progress": steps_of(20)[:-1]}, but_the_last_step)
+    few = Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)[:-1]}, but_the_last_step)
     two, two_asked = twice()
     model = {"model": answers.MODEL, "text": "sampled: say it"}
     return [
@@ -156,7 +251,15 @@ def ours() -> list[Scenario]:
         Scenario("eight", [eight()], asked=[f"token e{number}?" for number in EIGHT]),
         Scenario("sampling", [Step(call("sample", {"prompt": "say it"}), value(model), parsed)]),
         Scenario("roots", [Step(call("roots", {}), value(answers.ROOTS), parsed)]),
-        Scenario("progress", [Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)})]),
+        Scenario("progress", [moving]),
+        logged(),
+        cancelled(),
+        updated(),
+        changed(),
+        completed(),
+        paged(),
+        *tasks(has_tasks),
+        *cut(many, few, resumes),
     ]
 
 
@@ -231,11 +334,47 @@ def long_running(operation: dict) -> dict:
 
 
 def but_the_last_step(result: dict) -> dict:
-    """The server sends its last step and its result in one breath, and the TypeScript client, which hands progress on
-    a turn later than results, loses it then (also without a gateway). The servers of ours pause there."""
+    """The TypeScript client hands progress on a turn later than results, so it loses a last step that comes in one breath
+    with the result (also without a gateway): from this server always, from those of ours when a stream is replayed."""
     steps = result["progress"]
     total = steps[-1][1] if steps else None
     return result | {"progress": [step for step in steps if step[0] != total]}
+
+
+def everything_more() -> list[Scenario]:
+    # It is switched on and off by the same tool, for all who share a session; it speaks at once when switched on.
+    uri = "demo://resource/dynamic/text/1"
+    toggle = call("toggle-subscriber-updates", {})
+    watch = {"op": "watch", "kind": "resources/updated", "uri": uri, "calls": [toggle, toggle]}
+    name = fresh("grown") + ".gz"
+    grow = call("gzip-file-as-resource", {"name": name, "data": "data:text/plain,grown", "outputType": "resourceLink"})
+    grown = {"op": "watch", "kind": "resources/list_changed", "calls": [grow], "name": name}
+    ref = {"type": "ref/prompt", "name": "completable-prompt"}
+    first = {"op": "complete", "ref": ref, "argument": {"name": "department", "value": "S"}}
+    named = {"name": "name", "value": ""}
+    second = {"op": "complete", "ref": ref, "argument": named, "context": {"department": "Sales"}}
+    research = {"op": "task", "tool": "simulate-research-query", "arguments": {"topic": "gates"}, "then": "result"}
+    report = {"started": "working", "status": "completed", "error": False, "title": "# Research Report: gates"}
+    stopped = research | {"then": "cancel"}
+
+    def titled(result: dict) -> dict:
+        seen = {key: result.get(key) for key in ("started", "status", "error")}
+        return seen | {"title": result["content"][0].split("\n", 1)[0]}
+
+    operation = {"duration": 0.8, "steps": 4}
+    long = call("trigger-long-running-operation", operation, True)
+    absent = "the server has nothing of the kind"
+    return [
+        Scenario("log", [Step(call("log", {"token": "lo"}), absent)], offered=False),
+        Scenario("cancel-call", [Step(call("stopped", {"token": "none"}), absent)], offered=False),
+        Scenario("subscribe", [Step(watch, HEARD)]),
+        Scenario("changed", [Step(grown, HEARD)]),
+        Scenario("completion", [Step(first, ["Sales", "Support"]), Step(second, ["David", "Eve", "Frank"])]),
+        Scenario("pages", [Step({"op": "pages", "most": 9, "prefix": "interop://page/"}, absent)], offered=False),
+        Scenario("task", [Step(research, report, titled)]),
+        Scenario("task-cancel", [Step(stopped, {"status": "cancelled"})]),
+        *cut(*[Step(long, long_running(operation), but_the_last_step)] * 2, resumes=True),
+    ]
 
 
 def everything() -> list[Scenario]:
@@ -292,6 +431,7 @@ def everything() -> list[Scenario]:
             "progress",
             [Step(call("trigger-long-running-operation", operation, True), long_running(operation), but_the_last_step)],
         ),
+        *everything_more(),
         Scenario(
             "plain",
             [listed(EVERYTHING_ALWAYS - EVERYTHING_IF_ABLE), Step(call("echo", {"message": "p"}), said("Echo: p"))],

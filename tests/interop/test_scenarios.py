@@ -15,10 +15,11 @@ def right(scenario: scenarios.Scenario) -> dict:
             return {name: {} for name in step.expected}
         if step.do["op"] == "together":
             return [undo(result) for result in step.expected]
-        return undo(step.expected)
+        return undo(step.expected) if isinstance(step.expected, dict) else copy.deepcopy(step.expected)
 
     asked = [{"kind": "elicitation", "message": message} for message in scenario.asked]
-    return {"steps": [observed(step) for step in scenario.steps], "asked": asked}
+    steps = [observed(step) for step in scenario.steps]
+    return {"steps": steps, "asked": asked, "said": copy.deepcopy(scenario.said)}
 
 
 def undo(result: dict) -> dict:
@@ -63,10 +64,24 @@ class Comparison(unittest.TestCase):
             "a call failed": ("eight", lambda r: r["steps"][0].__setitem__(0, {"failed": "Error", "code": 1})),
             "a progress step is missing": ("progress", lambda r: r["steps"][0]["progress"].pop()),
             "progress out of order": ("progress", lambda r: r["steps"][0]["progress"].reverse()),
+            "a log message below the level": ("log", lambda r: r["said"].insert(0, ["debug", "debug lo"])),
+            "a log message twice": ("log", lambda r: r["said"].append(r["said"][-1])),
+            "an answer to a cancelled call": ("cancel-call", lambda r: r["steps"][0].update(answered=True)),
+            "the server went on": ("cancel-call", lambda r: r["steps"][1].update(content=["still there"])),
+            "a change that nobody heard": ("changed", lambda r: r["steps"][0].update(heard=False)),
+            "a page twice": ("pages", lambda r: r["steps"][0]["uris"].append("interop://page/8")),
+            "completion without its context": ("completion", lambda r: r["steps"][1].clear()),
+            "a task that never ended": ("task", lambda r: r["steps"][0].update(status="working")),
+            "progress twice after a cut": ("cut-client", lambda r: r["steps"][0]["progress"].insert(1, [1, 20, "step 1"])),
+            "nothing resumed": ("cut-server", lambda r: r["steps"][0].update(failed="no answer", code=-31004)),
         }
         for what, (name, change) in wrong.items():
             with self.subTest(what):
                 self.assertTrue(self.differs(name, change))
+
+    def test_what_a_library_lacks_is_neither_right_nor_wrong(self):
+        self.assertTrue(self.known["task"].lacking({"steps": [{"lacks": "tasks"}]}))
+        self.assertFalse(self.known["task"].lacking(right(self.known["task"])))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 A job is `{"target": {"url", "bearer"} | {"command", "args"}, "mode", "seconds", "scenarios": [...]}`; a scenario is
 `{"name", "action", "able", "steps": [...]}` with steps `{"op": "list"}`, `{"op": "call", "tool", "arguments"}`,
-`{"op": "together", "calls": [...]}` and `{"op": "until_asked", "kind", "seconds"}`. Over HTTP each scenario gets a
-connection of its own; a command, which takes long to start, is kept until a scenario fails. This file judges nothing;
-`../run.py` compares.
+`{"op": "together", "calls": [...]}`, `{"op": "until_asked", "kind", "seconds"}`, and what a library does in its own way
+(`moves.py`): `level`, `cancel`, `watch`, `complete`, `pages`, `task`. Over HTTP each scenario gets a connection of its
+own, through `target["routes"][via]` if it says `via`; a command, which takes long to start, is kept until a scenario
+fails. This file judges nothing; `../run.py` compares.
 """
 
 import json
@@ -31,12 +32,24 @@ class Asked:
         """A new scenario on the same connection: its own way to answer, its own memory."""
         self.action = action
         self.log: list[dict] = []
+        self.said: list[list] = []
+        """Log messages of the server, `[level, data]`."""
+        self.heard: list[list] = []
+        """Other notifications that belong to no call, `[kind, uri or null]`."""
+
+    def hear(self, kind: str, uri: str | None = None) -> None:
+        """A notification has come."""
+        self.heard.append([kind, uri])
+        self._wake()
+
+    def _wake(self) -> None:
+        self.event.set()
+        self.event = anyio.Event()
 
     def _note(self, kind: str, **what) -> int:
         self.log.append({"kind": kind, **what})
         self.kinds.add(kind)
-        self.event.set()
-        self.event = anyio.Event()
+        self._wake()
         return sum(entry["kind"] == kind for entry in self.log)
 
     def elicitation(self, params: dict) -> dict:
@@ -58,6 +71,12 @@ class Asked:
             while kind not in self.kinds:
                 await self.event.wait()
 
+    async def until_heard(self, kind: str, uri: str | None, seconds: float) -> bool:
+        with anyio.move_on_after(seconds):
+            while [kind, uri] not in self.heard:
+                await self.event.wait()
+        return [kind, uri] in self.heard
+
 
 def dump(model) -> dict | None:
     return None if model is None else model.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -73,7 +92,7 @@ def told(result: dict) -> dict:
     }
 
 
-async def one_call(session, step: dict) -> dict:
+async def one_call(moves, step: dict) -> dict:
     seen = []
 
     async def on_progress(progress, total=None, message=None):
@@ -81,7 +100,7 @@ async def one_call(session, step: dict) -> dict:
 
     wanted = on_progress if step.get("progress") else None
     try:
-        outcome = told(dump(await session.call_tool(step["tool"], step["arguments"], progress_callback=wanted)))
+        outcome = told(dump(await moves.call(step["tool"], step["arguments"], wanted)))
     except Exception as error:  # the job's answer is data, also when it is a failure
         outcome = failure(error)
     return {**outcome, "progress": seen} if wanted else outcome
@@ -95,18 +114,23 @@ def failure(error: BaseException) -> dict:
     return {"failed": type(error).__name__, "code": code, "message": str(getattr(detail, "message", error))}
 
 
-async def one_step(session, asked: Asked, step: dict):
+async def one_step(moves, asked: Asked, step: dict):
     if step["op"] == "list":
-        tools = [dump(tool) for tool in (await session.list_tools()).tools]
+        tools = [dump(tool) for tool in (await moves.session.list_tools()).tools]
         return {tool["name"]: {key: tool.get(key) for key in ("description", "inputSchema")} for tool in tools}
     if step["op"] == "until_asked":
         return await asked.until(step["kind"], step["seconds"])
     if step["op"] == "call":
-        return await one_call(session, step)
+        return await one_call(moves, step)
+    if step["op"] != "together":
+        try:
+            return await getattr(moves, step["op"])(step)
+        except Exception as error:
+            return failure(error)
     results: list = [None] * len(step["calls"])
 
     async def run(index: int, call: dict) -> None:
-        results[index] = await one_call(session, call)
+        results[index] = await one_call(moves, call)
 
     async with anyio.create_task_group() as group:
         for index, call in enumerate(step["calls"]):
@@ -114,17 +138,24 @@ async def one_step(session, asked: Asked, step: dict):
     return results
 
 
-async def one_scenario(job: dict, session, asked: Asked, scenario: dict, outcome: dict) -> None:
+async def one_scenario(job: dict, moves, asked: Asked, scenario: dict, outcome: dict) -> None:
     asked.begin(scenario.get("action", "accept"))
     outcome["asked"] = asked.log
     with anyio.fail_after(job["seconds"]):
         for step in scenario["steps"]:
-            outcome["steps"].append(await one_step(session, asked, step))
+            outcome["steps"].append(await one_step(moves, asked, step))
+    outcome["said"] = asked.said
     outcome["done"] = True
 
 
 def able(scenario: dict) -> bool:
     return scenario.get("able", True)
+
+
+def target(job: dict, scenario: dict) -> dict:
+    """Where this scenario's connection goes."""
+    via = scenario.get("via")
+    return {**job["target"], "url": job["target"]["routes"][via]} if via else job["target"]
 
 
 async def on_one_connection(connect, job: dict, waiting: list[dict], results: dict) -> None:
@@ -134,13 +165,13 @@ async def on_one_connection(connect, job: dict, waiting: list[dict], results: di
     try:
         with anyio.CancelScope() as connecting:
             connecting.deadline = anyio.current_time() + job["seconds"]
-            async with connect(job, asked) as (session, version):
+            async with connect(target(job, waiting[0]), job["mode"], asked) as (moves, version):
                 connecting.deadline = float("inf")
                 while waiting and able(waiting[0]) == asked.able and time.monotonic() < job["end"]:
                     scenario = waiting.pop(0)
                     print(f"--- {scenario['name']}", file=sys.stderr, flush=True)
                     outcome = results[scenario["name"]] = {"steps": [], "asked": [], "version": version}
-                    await one_scenario(job, session, asked, scenario, outcome)
+                    await one_scenario(job, moves, asked, scenario, outcome)
                     if "url" in job["target"]:
                         break
                 connecting.deadline = anyio.current_time() + job["seconds"]

@@ -1,11 +1,11 @@
 // Driver for npm `@modelcontextprotocol/client` 2.x: negotiation `legacy`, `auto` or a pinned version, over Streamable
-// HTTP or a command. Reads a job from stdin and prints one JSON document; `driver.py` describes both, `answers.py` the
+// HTTP, HTTP+SSE or a command. Reads a job from stdin and prints one JSON document; `driver.py` describes both, `answers.py` the
 // rules by which questions are answered. It judges nothing.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
 const require = createRequire(`${process.env.PORTREEVE_STACK}/node/`);
-const { Client, StreamableHTTPClientTransport } = require('@modelcontextprotocol/client');
+const { Client, SSEClientTransport, StreamableHTTPClientTransport } = require('@modelcontextprotocol/client');
 const { StdioClientTransport } = require('@modelcontextprotocol/client/stdio');
 
 const ABLE = { elicitation: { form: {} }, sampling: {}, roots: {} };
@@ -40,6 +40,13 @@ class Asked {
   begin(action) {
     this.action = action;
     this.log = [];
+    this.said = [];
+    this.heard = [];
+  }
+
+  hear(kind, uri) {
+    this.heard.push([kind, uri ?? null]);
+    for (const wake of this.waiting.splice(0)) wake();
   }
 
   note(entry) {
@@ -70,11 +77,20 @@ class Asked {
   }
 
   async until(kind, seconds) {
+    await this.waitFor(() => this.kinds.has(kind), seconds);
+  }
+
+  async untilHeard(kind, uri, seconds) {
+    return this.waitFor(() => this.heard.some(([k, u]) => k === kind && u === uri), seconds);
+  }
+
+  async waitFor(done, seconds) {
     const end = Date.now() + seconds * 1000;
-    while (!this.kinds.has(kind) && Date.now() < end) {
+    while (!done() && Date.now() < end) {
       const asked = new Promise(resolve => this.waiting.push(resolve));
       await Promise.race([asked, pause(end - Date.now())]);
     }
+    return done();
   }
 }
 
@@ -106,12 +122,104 @@ async function oneCall(client, step) {
     : undefined;
   let outcome;
   try {
-    outcome = told(await client.callTool({ name: step.tool, arguments: step.arguments }, options));
+    outcome = told(await client.callTool(request(client, step), options));
   } catch (error) {
     outcome = failure(error);
   }
   return step.progress ? { ...outcome, progress: seen } : outcome;
 }
+
+const modern = client => client.getNegotiatedProtocolVersion() === '2026-07-28';
+
+// A modern client names its log level with each request.
+function request(client, step) {
+  const meta = client.logLevel ? { _meta: { 'io.modelcontextprotocol/logLevel': client.logLevel } } : {};
+  return { name: step.tool, arguments: step.arguments, ...meta };
+}
+
+const TRIES = 5;
+const TRY_SECONDS = 2;
+const FILTERS = { 'prompts/list_changed': 'promptsListChanged', 'resources/list_changed': 'resourcesListChanged' };
+const LISTS = {
+  'prompts/list_changed': async client => (await client.listPrompts()).prompts,
+  'resources/list_changed': async client => (await client.listResources()).resources,
+};
+
+// A context in which changes are heard: a listen stream, or a subscription and the session's own stream.
+async function watching(client, kind, uri, work) {
+  if (modern(client)) {
+    const filter = uri ? { resourceSubscriptions: [uri] } : { [FILTERS[kind]]: true };
+    const subscription = await client.listen(filter);
+    await work(1);
+    return subscription.close();
+  }
+  if (uri) await client.subscribeResource({ uri });
+  await work(TRIES);
+  return uri && client.unsubscribeResource({ uri });
+}
+
+// What a library does in its own way; `moves.py` has the same for Python and says what each gives.
+const MOVES = {
+  async level(client, asked, step) {
+    if (modern(client)) client.logLevel = step.level;
+    else await client.setLoggingLevel(step.level);
+    return null;
+  },
+
+  async cancel(client, asked, step) {
+    const stop = new AbortController();
+    let started = false;
+    let answered = false;
+    const onprogress = () => {
+      started = true;
+      stop.abort();
+    };
+    try {
+      await client.callTool(request(client, step), { signal: stop.signal, onprogress });
+      answered = true;
+    } catch (error) {
+      if (!started) throw error;
+    }
+    return { started, answered };
+  },
+
+  async complete(client, asked, step) {
+    const context = step.context ? { context: { arguments: step.context } } : {};
+    return (await client.complete({ ref: step.ref, argument: step.argument, ...context })).completion.values;
+  },
+
+  async pages(client, asked, step) {
+    const uris = [];
+    let cursor;
+    let count = 0;
+    do {
+      const result = await client.listResources(cursor === undefined ? {} : { cursor });
+      uris.push(...result.resources.map(resource => resource.uri).filter(uri => uri.startsWith(step.prefix)));
+      cursor = result.nextCursor;
+      count += 1;
+    } while (cursor !== undefined && count < step.most);
+    return { uris, ended: cursor === undefined };
+  },
+
+  async watch(client, asked, step) {
+    const { kind, uri = null } = step;
+    const results = [];
+    let heard = false;
+    await watching(client, kind, uri, async tries => {
+      for (let n = 0; n < tries && !heard; n += 1) {
+        for (const call of step.calls) results.push(await oneCall(client, call));
+        heard = await asked.untilHeard(kind, uri, tries > 1 ? TRY_SECONDS : TRIES * TRY_SECONDS);
+      }
+    });
+    const found = kind in LISTS ? (await LISTS[kind](client)).map(entry => entry.name) : null;
+    const failed = results.filter(result => result.failed || result.error);
+    return { heard, failed, has: found === null || found.includes(step.name) };
+  },
+
+  async task(client) {
+    return client.experimental?.tasks ? { failed: 'this driver does not know the tasks of this library' } : { lacks: 'tasks' };
+  },
+};
 
 async function oneStep(client, asked, step) {
   if (step.op === 'list') {
@@ -121,13 +229,15 @@ async function oneStep(client, asked, step) {
   }
   if (step.op === 'until_asked') return (await asked.until(step.kind, step.seconds)) ?? null;
   if (step.op === 'call') return oneCall(client, step);
-  return Promise.all(step.calls.map(call => oneCall(client, call)));
+  if (step.op === 'together') return Promise.all(step.calls.map(call => oneCall(client, call)));
+  return MOVES[step.op](client, asked, step).catch(failure);
 }
 
 function transport(target) {
   if (target.command) return new StdioClientTransport({ command: target.command, args: target.args });
   const headers = target.bearer ? { Authorization: `Bearer ${target.bearer}` } : {};
-  return new StreamableHTTPClientTransport(new URL(target.url), { requestInit: { headers } });
+  const Transport = target.sse ? SSEClientTransport : StreamableHTTPClientTransport;
+  return new Transport(new URL(target.url), { requestInit: { headers } });
 }
 
 async function within(job, what, work) {
@@ -144,6 +254,10 @@ function newClient(job, asked) {
     { capabilities: asked.able ? ABLE : {}, versionNegotiation: { mode } },
   );
   client.onerror = error => console.error(error);
+  client.setNotificationHandler('notifications/message', ({ params }) => void asked.said.push([params.level, params.data]));
+  for (const kind of ['resources/updated', ...Object.keys(FILTERS)]) {
+    client.setNotificationHandler(`notifications/${kind}`, message => asked.hear(kind, message.params?.uri));
+  }
   if (!asked.able) return client;
   client.setRequestHandler('elicitation/create', request => asked.elicitation(request.params));
   client.setRequestHandler('sampling/createMessage', request => asked.sampling(request.params));
@@ -164,6 +278,7 @@ async function oneScenario(job, client, asked, scenario) {
     console.error(error);
     outcome.failed = failure(error);
   }
+  outcome.said = asked.said;
   // What arrives after the end of a scenario must not change what is reported.
   return structuredClone(outcome);
 }
@@ -175,7 +290,9 @@ async function onOneConnection(job, waiting, results) {
   asked.begin('accept');
   const client = newClient(job, asked);
   try {
-    await within(job, 'connection', client.connect(transport(job.target)));
+    const { via } = waiting[0];
+    const target = via ? { ...job.target, url: job.target.routes[via] } : job.target;
+    await within(job, 'connection', client.connect(transport(target)));
     while (waiting.length > 0 && able(waiting[0]) === asked.able && Date.now() < job.end) {
       const scenario = waiting.shift();
       results[scenario.name] = await oneScenario(job, client, asked, scenario);

@@ -1,4 +1,4 @@
-"""A FastMCP server on PyPI `mcp` 1.x: the legacy era, over stdio or Streamable HTTP.
+"""A FastMCP server on PyPI `mcp` 1.x: the legacy era, over stdio, Streamable HTTP or HTTP+SSE (`sse`).
 
 It is written the way that SDK's own documentation writes tools. In particular sampling and roots are asked without
 naming the call they belong to, so over HTTP they arrive on the session's GET stream. It checks nothing itself: every
@@ -8,16 +8,37 @@ tool returns exactly what it was told, and the driver of the matrix compares.
 import asyncio
 import json
 import sys
+import warnings
+from weakref import WeakKeyDictionary, WeakSet
 
 from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.fastmcp.exceptions import ToolError
-from mcp.types import SamplingMessage, TextContent
-from pydantic import BaseModel, Field
+from mcp.server.fastmcp.prompts import Prompt
+from mcp.server.lowlevel import NotificationOptions
+from mcp.types import (
+    CallToolResult,
+    Completion,
+    ListResourcesRequest,
+    ListResourcesResult,
+    PromptReference,
+    Resource,
+    SamplingMessage,
+    TextContent,
+    ToolExecution,
+)
+from pydantic import AnyUrl, BaseModel, Field
 
+import shelf
 from serve import announce_and_serve
 
-server = FastMCP("interop-py1")
+warnings.simplefilter("ignore", DeprecationWarning)  # tasks are said to leave this library
+
+server = FastMCP("interop-py1", event_store=shelf.Events(), retry_interval=400)
+low = server._mcp_server
+levels: WeakKeyDictionary = WeakKeyDictionary()
+subscribers: dict[str, WeakSet] = {}
+stopped = shelf.Stopped()
 
 
 class Answer(BaseModel):
@@ -105,8 +126,115 @@ async def slow(milliseconds: int) -> str:
     return f"after {milliseconds} ms"
 
 
+@server.tool()
+async def log(token: str, ctx: Context) -> str:
+    """Say something at three levels."""
+    for level in shelf.LEVELS:
+        if shelf.passes(level, levels.get(ctx.session)):
+            await ctx.log(level, f"{level} {token}")
+    return token
+
+
+@low.set_logging_level()
+async def set_level(level):
+    levels[low.request_context.session] = level
+
+
+@server.tool()
+async def hang(token: str, ctx: Context) -> str:
+    """Begin and never end."""
+    return await stopped.hang(token, ctx.report_progress(1, 2, "begun"))
+
+
+@server.tool(name="stopped")
+async def was_stopped(token: str) -> str:
+    """Say whether `hang` was stopped."""
+    return await stopped.wait(token)
+
+
+@low.subscribe_resource()
+async def subscribe(uri):
+    subscribers.setdefault(str(uri), WeakSet()).add(low.request_context.session)
+
+
+@low.unsubscribe_resource()
+async def unsubscribe(uri):
+    subscribers.get(str(uri), WeakSet()).discard(low.request_context.session)
+
+
+@server.tool()
+async def touch(uri: str) -> str:
+    """Tell everybody who subscribed to it that the resource has changed."""
+    for session in list(subscribers.get(uri, ())):
+        await session.send_resource_updated(AnyUrl(uri))
+    return uri
+
+
+@server.tool()
+async def grow(name: str, ctx: Context) -> str:
+    """Add a prompt."""
+    server._prompt_manager._prompts.setdefault(name, Prompt.from_function(lambda: name, name=name))
+    await ctx.session.send_prompt_list_changed()
+    return name
+
+
+@server.prompt()
+def paint(colour: str, shade: str) -> str:
+    """Ask for a painting."""
+    return f"Paint it {shade} {colour}."
+
+
+@server.completion()
+async def complete(ref, argument, context):
+    if isinstance(ref, PromptReference) and ref.name == "paint":
+        known = (context.arguments if context else None) or {}
+        return Completion(values=shelf.completions(argument.name, argument.value, known))
+    return None
+
+
+@low.list_resources()
+async def list_resources(request: ListResourcesRequest) -> ListResourcesResult:
+    uris, after = shelf.page(request.params.cursor if request.params else None)
+    return ListResourcesResult(resources=[Resource(uri=AnyUrl(uri), name=uri) for uri in uris], nextCursor=after)
+
+
+low.experimental.enable_tasks()
+
+
+@low.list_tools()
+async def list_tools():
+    tools = await server.list_tools()
+    for tool in tools:
+        if tool.name == "slow":
+            tool.execution = ToolExecution(taskSupport="optional")
+    return tools
+
+
+@low.call_tool(validate_input=False)
+async def call_tool(name: str, arguments: dict):
+    context = low.request_context.experimental
+    if not context.is_task:
+        return await server.call_tool(name, arguments)
+
+    async def work(task):
+        text = await slow(**arguments)
+        return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent={"result": text})
+
+    return await context.run_task(work)
+
+
+def options(make=low.create_initialization_options):
+    made = make(NotificationOptions(prompts_changed=True))
+    made.capabilities.resources.subscribe = True
+    return made
+
+
+low.create_initialization_options = options
+
 if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         server.run()
+    elif sys.argv[1] == "sse":
+        asyncio.run(announce_and_serve(server.sse_app()))
     else:
         asyncio.run(announce_and_serve(server.streamable_http_app()))

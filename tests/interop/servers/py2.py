@@ -8,6 +8,7 @@ results, once without and once with request state, and hands every request to th
 import asyncio
 import json
 import sys
+import warnings
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -15,28 +16,49 @@ from mcp.server import MCPServer
 from mcp.server._streamable_http_modern import handle_modern_request
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context
+from mcp.server.lowlevel import NotificationOptions
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.resolve import Elicit, ListRoots, Resolve, Sample
+from mcp.server.session import ServerSession
 from mcp_types import (
+    Completion,
     CreateMessageRequest,
     CreateMessageRequestParams,
     CreateMessageResult,
     ElicitRequest,
     ElicitRequestFormParams,
+    EmptyResult,
     InputRequiredResult,
+    ListResourcesResult,
     ListRootsRequest,
     ListRootsResult,
+    PaginatedRequestParams,
+    PromptReference,
+    Resource,
     SamplingMessage,
+    SetLevelRequestParams,
+    SubscribeRequestParams,
     TextContent,
+    UnsubscribeRequestParams,
 )
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+import shelf
 from serve import announce_and_serve
+
+MODERN = "2026-07-28"
+
+warnings.simplefilter("ignore")  # what the newest revision removed is used on purpose for older clients
 
 kind, transport = sys.argv[1], sys.argv[2]
 server = MCPServer(f"interop-py2-{kind}")
+low = server._lowlevel_server
+levels: dict[int, str] = {}
+subscribers: dict[str, dict[int, ServerSession]] = {}
+stopped = shelf.Stopped()
 
 
 class Answer(BaseModel):
@@ -46,6 +68,11 @@ class Answer(BaseModel):
 
 
 Outcome = ElicitationResult[Answer]
+
+
+def connection(session: ServerSession) -> int:
+    """A legacy client's session; the library makes an object of its own for each request."""
+    return id(session._connection)
 
 
 def told(outcome) -> dict:
@@ -98,6 +125,94 @@ async def slow(milliseconds: int) -> str:
     """Answer late."""
     await asyncio.sleep(milliseconds / 1000)
     return f"after {milliseconds} ms"
+
+
+@server.tool()
+async def log(token: str, ctx: Context) -> str:
+    """Say something at three levels."""
+    for level in shelf.LEVELS:
+        if ctx.protocol_version == MODERN or shelf.passes(level, levels.get(connection(ctx.session))):
+            await ctx.log(level, f"{level} {token}")
+    return token
+
+
+@server.tool()
+async def hang(token: str, ctx: Context) -> str:
+    """Begin and never end."""
+    return await stopped.hang(token, ctx.report_progress(1, 2, "begun"))
+
+
+@server.tool(name="stopped")
+async def was_stopped(token: str) -> str:
+    """Say whether `hang` was stopped."""
+    return await stopped.wait(token)
+
+
+@server.tool()
+async def touch(uri: str, ctx: Context) -> str:
+    """Tell everybody who subscribed to it that the resource has changed."""
+    await ctx.notify_resource_updated(uri)
+    for session in list(subscribers.get(uri, {}).values()):
+        await session.send_resource_updated(uri)
+    return uri
+
+
+@server.tool()
+async def grow(name: str, ctx: Context) -> str:
+    """Add a prompt."""
+    server._prompt_manager._prompts.setdefault(name, Prompt.from_function(lambda: name, name=name))
+    await ctx.notify_prompts_changed()
+    if ctx.protocol_version != MODERN:
+        await ctx.session.send_prompt_list_changed()
+    return name
+
+
+@server.prompt()
+def paint(colour: str, shade: str) -> str:
+    """Ask for a painting."""
+    return f"Paint it {shade} {colour}."
+
+
+@server.completion()
+async def complete(ref, argument, context):
+    if isinstance(ref, PromptReference) and ref.name == "paint":
+        known = (context.arguments if context else None) or {}
+        return Completion(values=shelf.completions(argument.name, argument.value, known))
+    return None
+
+
+async def list_resources(ctx, params) -> ListResourcesResult:
+    uris, after = shelf.page(params.cursor if params else None)
+    return ListResourcesResult(resources=[Resource(uri=uri, name=uri) for uri in uris], next_cursor=after)
+
+
+async def set_level(ctx, params) -> EmptyResult:
+    levels[connection(ctx.session)] = params.level
+    return EmptyResult()
+
+
+async def subscribe(ctx, params) -> EmptyResult:
+    subscribers.setdefault(str(params.uri), {})[connection(ctx.session)] = ctx.session
+    return EmptyResult()
+
+
+async def unsubscribe(ctx, params) -> EmptyResult:
+    subscribers.get(str(params.uri), {}).pop(connection(ctx.session), None)
+    return EmptyResult()
+
+
+low.add_request_handler("resources/list", PaginatedRequestParams, list_resources)
+if kind == "dual":
+    low.add_request_handler("logging/setLevel", SetLevelRequestParams, set_level)
+    low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
+    low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+def options(make=low.create_initialization_options):
+    return make(NotificationOptions(prompts_changed=True))
+
+
+low.create_initialization_options = options
 
 
 def asking_by_resolvers() -> None:
@@ -206,17 +321,15 @@ def asking_by_hand() -> None:
 
 
 def modern_only_application() -> Starlette:
-    lowlevel = server._lowlevel_server
-
     @asynccontextmanager
     async def lifespan(application):
-        async with lowlevel.lifespan(lowlevel) as state:
+        async with low.lifespan(low) as state:
             application.state.mcp = state
             yield
 
     class Entry:
         async def __call__(self, scope, receive, send):
-            await handle_modern_request(lowlevel, None, False, scope["app"].state.mcp, scope, receive, send)
+            await handle_modern_request(low, None, False, scope["app"].state.mcp, scope, receive, send)
 
     return Starlette(routes=[Route("/mcp", Entry())], lifespan=lifespan)
 
@@ -229,4 +342,6 @@ if __name__ == "__main__":
     if transport == "stdio":
         server.run()
     else:
-        asyncio.run(announce_and_serve(modern_only_application() if kind == "modern" else server.streamable_http_app()))
+        store = {"event_store": shelf.Events(), "retry_interval": 400}
+        application = modern_only_application() if kind == "modern" else server.streamable_http_app(**store)
+        asyncio.run(announce_and_serve(application))
