@@ -19,6 +19,9 @@ pub mod service;
 pub mod sse;
 pub mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use caps::{ClientCapabilities, LogLevel};
 pub use error::{Code, RpcError};
 pub use frame::{Frame, FrameError, Id, Outcome};

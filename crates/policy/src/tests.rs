@@ -224,3 +224,15 @@ fn the_gateways_own_traffic_never_runs_or_reads_anything() {
         assert!(Authorized::system(reason, server("files")).permits(method));
     }
 }
+
+#[test]
+fn what_records_hold_can_be_read() {
+    let words = SystemReason::ALL.map(SystemReason::as_str);
+    assert_eq!(words, ["catalogue", "watch", "probe", "discover"]);
+    let digest = ParamsDigest::of(b"abc");
+    // SHA-256 of "abc", from FIPS 180-4's examples.
+    let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!((digest.to_string().as_str(), format!("{digest:?}").as_str()), (hex, hex));
+    let glob = Glob::new("read_*").unwrap();
+    assert_eq!((glob.to_string().as_str(), format!("{glob:?}").as_str()), ("read_*", "\"read_*\""));
+}

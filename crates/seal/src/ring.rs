@@ -186,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_in_a_log_shows_which_keys_it_has_and_no_secret() {
+        let texts = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+        let secrets: Vec<_> = texts.iter().map(|text| Secret::new((*text).to_owned())).collect();
+        let ring = KeyRing::from_secrets(&secrets).unwrap();
+        let shown = format!("{ring:?}");
+        let ids: HashSet<u32> =
+            shown.trim_matches(['[', ']']).split(", ").map(|id| id.parse().unwrap()).collect();
+        assert_eq!(ids.len(), 2, "{shown}");
+        assert!(texts.iter().all(|text| !shown.contains(text)), "{shown}");
+    }
+
+    #[test]
     fn nonces_do_not_repeat() {
         let nonces = Nonces::new().unwrap();
         let drawn: HashSet<_> = (0..10_000).map(|_| nonces.next()).collect();

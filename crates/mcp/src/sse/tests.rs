@@ -215,3 +215,21 @@ fn check_078_comments_and_retry_are_no_events() {
     assert_eq!(String::from_utf8(out.clone()).unwrap(), ": alive data: forged\n\nretry: 1500\n\n");
     assert_eq!(decode(&[&out], LIMIT), (vec![], None, Some(1500)));
 }
+
+#[test]
+fn an_empty_piece_changes_nothing() {
+    // Between CR and LF, before the byte order mark is complete, and within a line.
+    let pieces: [&[u8]; 9] =
+        [b"\xef\xbb", b"", b"\xbfdata: a\r", b"", b"\n\r", b"", b"\ndata: b", b"", b"\n\n"];
+    let (events, _, _) = decode(&pieces, LIMIT);
+    assert_eq!(events, [Ok(message("a")), Ok(message("b"))]);
+}
+
+#[test]
+fn after_a_fault_nothing_more_is_taken() {
+    let mut decoder = Decoder::new(8);
+    decoder.push(Bytes::from_static(b"data: far too long for eight\n\n"));
+    assert!(matches!(decoder.next(), Some(Err(_))));
+    decoder.push(Bytes::from_static(b"data: a\n\n"));
+    assert!(decoder.next().is_none(), "the stream is over");
+}

@@ -97,3 +97,17 @@ fn check_140_141_a_missing_resource_has_each_eras_code() {
     passes(modern, &READ, MODERN, Era::Modern);
     passes(modern, &READ, RICH, Era::Legacy);
 }
+
+#[test]
+fn a_legacy_server_that_says_which_capability_it_needs_is_understood() {
+    let says = |code: i32, data: &str| format!(r#"{{"code":{code},"message":"m","data":{data}}}"#);
+    let needs = r#"{"requiredCapabilities":{"sampling":{}}}"#;
+    for code in [-32000, -32021, -32050] {
+        check(&says(code, needs), &CALL, MODERN, Era::Legacy, &says(-32021, needs));
+        passes(&says(code, needs), &CALL, RICH, Era::Legacy);
+    }
+    // Words that are no list of capabilities say nothing.
+    let vague = says(-32021, r#"{"requiredCapabilities":["sampling"]}"#);
+    let internal = says(-32603, &format!(r#"{{"original":{vague}}}"#));
+    check(&vague, &CALL, MODERN, Era::Legacy, &internal);
+}

@@ -274,3 +274,12 @@ fn check_145_completion_context_is_dropped_for_old_servers() {
         assert!(params.get("context").is_some(), "{server}");
     }
 }
+
+#[test]
+fn half_of_a_cache_hint_is_not_kept_beside_ours() {
+    let wanted = r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","tools":[]}"#;
+    for half in [r#""ttlMs":5,"#, r#""cacheScope":"public","#, r#""ttlMs":5,"cacheScope":"public","#] {
+        check(&Method::ToolsList, &format!(r#"{{{half}"tools":[]}}"#), MODERN, Era::Legacy, wanted);
+        check(&Method::ToolsList, &format!(r#"{{{half}"tools":[]}}"#), RICH, Era::Modern, r#"{"tools":[]}"#);
+    }
+}
