@@ -3,6 +3,8 @@
 
 mod draw;
 mod mutants;
+#[cfg(target_os = "linux")]
+pub(crate) mod soak;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +21,16 @@ pub(crate) struct Arguments {
 enum Proof {
     /// Change the code in many small ways and see whether its tests notice
     Mutants(mutants::Arguments),
+    /// Both eras, all transports, faulty servers: every request is answered once and everything is given back
+    #[cfg(target_os = "linux")]
+    Soak(soak::Arguments),
 }
 
 /// Runs the chosen proof.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.proof {
         Proof::Mutants(arguments) => mutants::run(arguments),
+        #[cfg(target_os = "linux")]
+        Proof::Soak(arguments) => soak::run(arguments),
     }
 }

@@ -5,9 +5,9 @@
 
 mod cases;
 mod child;
-mod http;
+pub(crate) mod http;
 mod load;
-mod proc;
+pub(crate) mod proc;
 mod report;
 mod run;
 mod targets;

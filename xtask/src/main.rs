@@ -33,7 +33,7 @@ enum Task {
     /// Measure the gateway beside nginx and a direct connection
     #[cfg(target_os = "linux")]
     Bench(bench::Arguments),
-    /// Proofs that take long: mutants
+    /// Proofs that take long: mutants, soak
     Accept(accept::Arguments),
     /// Run every fuzz target for a while
     Fuzz(fuzz::Arguments),
@@ -41,6 +41,10 @@ enum Task {
     Conformance(suites::Arguments),
     /// Clients and servers of others; arguments go to `tests/interop/run.py`
     Interop(suites::Arguments),
+    /// The soak's faulty server
+    #[command(hide = true)]
+    #[cfg(target_os = "linux")]
+    SoakServer(accept::soak::server::Arguments),
     /// Run a program on one core and end it with this process
     #[command(hide = true)]
     #[cfg(target_os = "linux")]
@@ -65,6 +69,8 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Conformance(arguments) => suites::conformance(&arguments),
         Task::Interop(arguments) => suites::interop(&arguments),
+        #[cfg(target_os = "linux")]
+        Task::SoakServer(arguments) => accept::soak::server::run(&arguments),
         #[cfg(target_os = "linux")]
         Task::Pinned(arguments) => bench::pinned(&arguments),
         #[cfg(target_os = "linux")]
