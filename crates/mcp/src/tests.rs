@@ -334,8 +334,10 @@ fn what_ends_a_leg_can_be_read_in_a_log() {
 #[test]
 fn texts_equal_texts_of_the_same_bytes() {
     let text = Text::from("ab");
-    assert!(text == *"ab" && text == "ab" && text == Text::from("ab".to_owned()));
-    assert!(text != *"abc" && text != "b" && text != Text::from("aB"));
+    let (same, other) = (Text::from("ab".to_owned()), Text::from("aB"));
+    assert!(text == *"ab" && text == "ab" && text == same);
+    assert!(text != *"abc" && text != "b" && text != other);
+    assert_eq!(format!("{text:?}"), "\"ab\"");
     assert_eq!((text.to_string().as_str(), text.as_bytes(), text.len()), ("ab", &b"ab"[..], 2));
 }
 
