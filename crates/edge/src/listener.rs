@@ -14,7 +14,16 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portreeve_gateway::Gateway;
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +33,10 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 const MAX_HEADERS: usize = 128;
 /// hyper needs at least this much buffer.
 const MIN_BUFFER: usize = 8 << 10;
+/// How long connections that were made before the end are still taken.
+const LAST_ACCEPTS: Duration = Duration::from_millis(100);
+/// How long a connection without a request may take to send its first after the end has begun.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// How long the accept loop rests when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,6 +62,7 @@ pub struct Edge {
     root: Option<String>,
     metrics: Arc<Metrics>,
     pub(crate) streams: Streams,
+    sends_away: AtomicBool,
     /// Counts what is under way for other replicas.
     pub(crate) passing: TaskTracker,
 }
@@ -84,6 +98,7 @@ impl Edge {
             root,
             metrics,
             streams: Streams::default(),
+            sends_away: AtomicBool::new(false),
             passing: TaskTracker::new(),
         })
     }
@@ -155,7 +170,20 @@ impl Edge {
         response
     }
 
+    /// From now on every answer closes its connection, so that clients go elsewhere before the door shuts.
+    pub fn send_away(&self) {
+        self.sends_away.store(true, Ordering::Relaxed);
+    }
+
     async fn respond(self: &Arc<Self>, request: Request<Incoming>) -> Response<OutBody> {
+        let mut response = self.answer(request).await;
+        if self.sends_away.load(Ordering::Relaxed) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<OutBody> {
         // Health pages are for probes, which know no name of ours (decision D51).
         match route(request.uri().path()) {
             Route::Live => return health("ok"),
@@ -209,20 +237,29 @@ async fn accept(listener: TcpListener, stop: &CancellationToken, mut start: impl
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                // Small answers must not wait for more (a failure only costs latency).
-                let _ = stream.set_nodelay(true);
-                start(stream);
-            }
+            Ok((stream, _)) => take(stream, &mut start),
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+    // Who has connected already waits in the system's queue and would be cut with the listener.
+    let waiting = async {
+        while let Ok((stream, _)) = listener.accept().await {
+            take(stream, &mut start);
+        }
+    };
+    let _ = tokio::time::timeout(LAST_ACCEPTS, waiting).await;
+}
+
+fn take(stream: TcpStream, start: &mut impl FnMut(TcpStream)) {
+    // Small answers must not wait for more (a failure only costs latency).
+    let _ = stream.set_nodelay(true);
+    start(stream);
 }
 
 async fn connection<F, R>(stream: TcpStream, buffer: usize, closing: CancellationToken, service: F)
@@ -230,6 +267,18 @@ where
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Result<Response<OutBody>, Infallible>>,
 {
+    let begun = CancellationToken::new();
+    let first = begun.clone();
+    let service = move |request| {
+        first.cancel();
+        service(request)
+    };
+    // A connection that has just been made carries a request, which is still to be read.
+    let told = async {
+        closing.cancelled().await;
+        let _ = tokio::time::timeout(FIRST_REQUEST, begun.cancelled()).await;
+    };
+    tokio::pin!(told);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -237,12 +286,12 @@ where
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service_fn(service));
     tokio::pin!(serving);
-    let mut told = false;
+    let mut knows = false;
     loop {
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
-            () = closing.cancelled(), if !told => {
-                told = true;
+            () = told.as_mut(), if !knows => {
+                knows = true;
                 serving.as_mut().graceful_shutdown();
                 continue;
             }

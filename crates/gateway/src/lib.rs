@@ -108,6 +108,8 @@ pub struct Gateway {
     pub(crate) shutdown: CancellationToken,
     /// Cancelled first: nothing is parked any more, streams end, what waits is answered.
     pub(crate) closing: CancellationToken,
+    /// Cancelled with it, or a while later where others bring retries: nothing waits for answers any more.
+    pub(crate) parking_ends: CancellationToken,
     requests: AtomicU64,
     numbers: AtomicU64,
 }
@@ -139,6 +141,7 @@ impl Gateway {
             waiting: TaskTracker::new(),
             sessions: Sessions::default(),
             closing: setup.shutdown.child_token(),
+            parking_ends: setup.shutdown.child_token(),
             tracker: setup.tracker,
             shutdown: setup.shutdown,
             requests: AtomicU64::new(0),
@@ -195,19 +198,26 @@ impl Gateway {
         self.sessions.count()
     }
 
-    /// Stops parking, ends streams properly and answers what waits (decision D57). Calls in flight go on.
+    /// Ends streams properly, stops parking and answers what waits (decision D57). Calls in flight go on.
     pub fn close(&self) {
         self.closing.cancel();
+        if self.replicas.are_none() {
+            self.parking_ends.cancel();
+        }
+    }
+
+    /// One of several replicas can still be reached by the others after [`Self::close`]: parked calls wait a while longer for
+    /// their retries, then they are answered as at any other end.
+    pub async fn last_retries(&self, patience: Duration) {
+        // Either all have come, or the rest is given up.
+        let _ = tokio::time::timeout(patience, self.wound_up()).await;
+        self.parking_ends.cancel();
     }
 
     /// Waits, after [`Self::close`], until every parked call has been answered and wound up.
     pub async fn wound_up(&self) {
         self.waiting.close();
         self.waiting.wait().await;
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.is_cancelled()
     }
 
     /// The owner of tasks that doors start.

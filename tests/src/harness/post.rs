@@ -132,6 +132,16 @@ impl Post {
         &self.body
     }
 
+    /// Where it goes.
+    pub(crate) fn target(&self) -> &str {
+        &self.path
+    }
+
+    /// Its headers, but for the length.
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
     /// The bytes of the request.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let body = self.raw.clone().unwrap_or_else(|| self.body.to_string().into_bytes());

@@ -86,6 +86,11 @@ impl Running {
             .expect("our own child can be signalled");
     }
 
+    /// Kills it, which nothing can prepare for, and awaits its end.
+    pub(crate) async fn kill(&mut self) {
+        soon("the kill", self.child.kill()).await.expect("our own child can be killed");
+    }
+
     /// Awaits its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         soon("the end of the program", self.child.wait()).await.expect("our own child can be awaited")

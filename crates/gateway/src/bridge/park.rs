@@ -24,7 +24,7 @@ pub(super) fn has_room(inner: &Inner) -> bool {
     if !room {
         tracing::warn!(request = %inner.record.request, "a question was declined: too many parked calls");
     }
-    room && !inner.gateway.is_closing()
+    room && !inner.gateway.parking_ends.is_cancelled()
 }
 
 /// A timer for a call whose server may have its children held by calls that wait for answers.
@@ -62,7 +62,7 @@ pub(crate) fn park(mut inner: Box<Inner>) -> Outcome {
     let timer = gateway.waiting.spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(owner.park_ttl) => {}
-            () = owner.closing.cancelled() => {}
+            () = owner.parking_ends.cancelled() => {}
         }
         if let Some(inner) = owner.parking.expire(call, round) {
             inner.expire(WIND_UP).await;

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long a gate that is one of several still takes requests after it was told to end, so that the balancer can learn.
 const NOTICE: Duration = Duration::from_secs(1);
+/// How long parked calls of one of several replicas still wait for their retries.
+const LAST_RETRIES: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to end after the gate was told to end.
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -112,13 +114,14 @@ async fn close(
 ) -> Result<(), CommandError> {
     tracing::info!("the gate closes: what is in flight may finish");
     gate.gateway.close();
+    edge.send_away();
     let drain = async {
         if several {
             // The balancer learns from the health page; until it has, it sends work, and nothing of that is lost.
             tokio::time::sleep(NOTICE).await;
         }
         stop.cancel();
-        tokio::join!(serving, edge.passed())
+        tokio::join!(serving, edge.passed(), gate.gateway.last_retries(LAST_RETRIES))
     };
     tokio::select! {
         ended = tokio::time::timeout(DRAIN, drain) => {
