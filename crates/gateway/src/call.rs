@@ -3,6 +3,7 @@
 
 use crate::{
     Gateway,
+    aim::{Aim, aim},
     bridge::{self, page::Pages},
     catalogue::{List, ListKind, Look, NoList},
     error::{self, Refusal},
@@ -12,11 +13,12 @@ use crate::{
     retry::{Retry, same},
     server::{self, Server, forward},
     session::Session,
+    tasks::{self, Far, Part},
+    trace::passing,
 };
 use portreeve_mcp::{
     ClientCapabilities, Code, Ctx, Era, Id, JsonError, LogLevel, Method, Outcome, Params, RawJson, Request,
     RpcError, Text, Version, header,
-    json::Member,
     meta::{self, Meta},
     payload,
     service::TakeUp,
@@ -106,6 +108,8 @@ pub(crate) struct Call<'a> {
     pub(crate) agreed: Vec<Text>,
     /// The call was left at its server under this key, and is taken up instead of sent.
     pub(crate) take_up: Option<(u64, TakeUp)>,
+    /// The declaration of the tasks extension, if this request has one.
+    pub(crate) tasks: Option<RawJson>,
     pub(crate) began: Instant,
 }
 
@@ -118,7 +122,17 @@ impl<'a> Call<'a> {
         headers: Option<Headers<'a>>,
         began: Instant,
     ) -> Self {
-        Self { inbound, client, ctx, progress_token, headers, agreed: Vec::new(), take_up: None, began }
+        Self {
+            inbound,
+            client,
+            ctx,
+            progress_token,
+            headers,
+            agreed: Vec::new(),
+            take_up: None,
+            tasks: None,
+            began,
+        }
     }
 }
 
@@ -140,12 +154,15 @@ impl Gateway {
         let mut ctx = inbound.server.system_ctx(isolation);
         ctx.version = Version::NEWEST;
         ctx.capabilities = inbound.server.withhold(&capabilities, Version::NEWEST);
+        let tasks = capabilities.tasks();
         ctx.client_info = meta.get(meta::CLIENT_INFO).cloned();
         ctx.log_level = log_level;
         ctx.wants_progress = progress_token.is_some();
         ctx.meta = passing(&meta);
         let client = Client::Modern;
-        self.call(Call::new(inbound, client, ctx, progress_token, headers, began)).await
+        let mut call = Call::new(inbound, client, ctx, progress_token, headers, began);
+        call.tasks = tasks;
+        self.call(call).await
     }
 
     /// A request within a legacy session.
@@ -173,7 +190,16 @@ impl Gateway {
             return Reply::Elsewhere(owner);
         }
         // Locate: which thing of the server is meant, and does the server have it?
-        let aim = match aim(&call.inbound.method, &call.inbound.params) {
+        let asked = match tasks::asked(self, &mut call) {
+            Ok(asked) => asked,
+            Err(error) => return self.refused(&call, None, error),
+        };
+        let aim = match &asked {
+            // What may be done with a task is what may be done with its tool.
+            Part::About(about) => Ok(Aim::new(Kind::Tool, &about.state.tool)),
+            _ => aim(&call.inbound.method, &call.inbound.params),
+        };
+        let aim = match aim {
             Ok(aim) => aim,
             Err(error) => return self.refused(&call, None, error),
         };
@@ -213,12 +239,13 @@ impl Gateway {
             Err(error) => return self.refused(&call, Some(&aim), error.into()),
         };
         // Resolve the credential (the context carries it), forward, and let the exchange record how it ends.
+        let part = tasks::part(&mut call, &located, asked);
         let mut record = self.record(&call, Some(&aim));
         record.rule = Some(decision.rule);
         record.digest = Some(digest);
         record.upstream = Some(located.version.era());
         record.rounds = round;
-        Reply::Call(Box::new(self.start(call, record, (target, proof), located.version)))
+        Reply::Call(Box::new(self.start(call, record, (target, proof), (located.version, part))))
     }
 
     fn start(
@@ -226,7 +253,7 @@ impl Gateway {
         call: Call<'_>,
         record: Record,
         (target, proof): (Target, Authorized<Target>),
-        server_version: Version,
+        (mut server_version, task): (Version, Part),
     ) -> Exchange {
         let Call { mut inbound, client, ctx, progress_token, agreed, take_up, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
@@ -234,9 +261,25 @@ impl Gateway {
         let relief = bridge::relief(self, &inbound.server);
         let pages = Pages::agreed(agreed, &inbound.server);
         let request = Request { method: inbound.method, params: inbound.params };
-        let (parked_as, leg) = match take_up {
-            Some((key, call)) => (Some(key), server::take_up(proof, &inbound.server, ctx.clone(), call)),
-            None => (None, forward(proof, &inbound.server, ctx.clone(), request.clone())),
+        let sent = tasks::sent(&task, &client, &request, server_version);
+        let (parked_as, leg) = match (take_up, &client, &task) {
+            (Some((key, call)), ..) => {
+                (Some(key), server::take_up(proof, &inbound.server, ctx.clone(), call))
+            }
+            (None, Client::Modern, Part::About(about)) if server_version.era() == Era::Legacy => {
+                let far = Far {
+                    gateway: self.clone(),
+                    server: inbound.server.clone(),
+                    principal: inbound.principal.clone(),
+                    target: target.clone(),
+                    ctx: ctx.clone(),
+                    state: about.state.clone(),
+                    version: server_version,
+                };
+                server_version = Version::NEWEST;
+                (None, tasks::translated(far, sent))
+            }
+            _ => (None, forward(proof, &inbound.server, ctx.clone(), sent)),
         };
         Exchange::new(Box::new(Inner {
             gateway: self.clone(),
@@ -262,6 +305,7 @@ impl Gateway {
             pages,
             early,
             detached: false,
+            task,
         }))
     }
 
@@ -289,18 +333,23 @@ impl Gateway {
     /// Finds what a call is about. Tools are looked up in the catalogue, which also tells the server's era.
     async fn locate(&self, call: &Call<'_>, aim: &Aim) -> Result<Located, Refusal> {
         let server = &call.inbound.server;
-        let native = |version: Version, era: Option<Era>| era.map_or(call.ctx.version, |_| version);
-        if aim.kind != Kind::Tool {
+        let located = |version: Version, era: Option<Era>, list| Located {
+            version: era.map_or(call.ctx.version, |_| version),
+            native: era.is_none(),
+            list,
+        };
+        // A task's tool may be gone by now, which is no matter for what it does.
+        if aim.kind != Kind::Tool || call.inbound.method != Method::ToolsCall {
             let description = server.describe(call.ctx.isolation.clone(), call.ctx.version).await;
             let description = description.map_err(|failure| self.unreachable(server, &failure))?;
-            return Ok(Located { version: native(description.version, description.era), list: None });
+            return Ok(located(description.version, description.era, None));
         }
         let look = self.look(server, &call.ctx.isolation, &call.ctx.capabilities);
         let list = match look.known(ListKind::Tools) {
             Some(list) if list.find(&aim.name).is_some() => list,
             _ => self.find_tool(&look, &aim.name).await?,
         };
-        Ok(Located { version: native(list.version, list.era), list: Some(list) })
+        Ok(located(list.version, list.era, Some(list)))
     }
 
     async fn find_tool(&self, look: &Look<'_>, name: &str) -> Result<Arc<List>, Refusal> {
@@ -366,68 +415,14 @@ impl Gateway {
     }
 }
 
-struct Located {
-    version: Version,
-    list: Option<Arc<List>>,
-}
-
-/// What a call is about.
-pub(crate) struct Aim {
-    kind: Kind,
-    name: Arc<str>,
-}
-
-impl Aim {
-    fn new(kind: Kind, name: &str) -> Self {
-        Self { kind, name: name.into() }
-    }
-
-    /// What somebody hears who names a thing that is not there, or not there for them.
-    fn not_found(&self, version: Version) -> RpcError {
-        match self.kind {
-            Kind::Tool => error::unknown_tool(&self.name),
-            Kind::Prompt => RpcError::new(Code::INVALID_PARAMS, format!("Unknown prompt: {}", self.name)),
-            Kind::Resource | Kind::ResourceTemplate => {
-                let modern = version.era() == Era::Modern;
-                let code = if modern { Code::INVALID_PARAMS } else { Code::RESOURCE_NOT_FOUND };
-                let data = RawJson::EMPTY_OBJECT.with(&[], &[("uri", &RawJson::string(&self.name))]);
-                RpcError::new(code, format!("Resource not found: {}", self.name)).with_data(data)
-            }
-            Kind::Method => error::method_not_found(&self.name),
-        }
-    }
-}
-
-fn aim(method: &Method, params: &Params) -> Result<Aim, Refusal> {
-    let needed = |key: &str| {
-        params.text(key).ok_or_else(|| {
-            Refusal::handler(
-                Code::INVALID_PARAMS,
-                format!("`{}` needs `params.{key}`, a string", method.as_str()),
-            )
-        })
-    };
-    Ok(match method {
-        Method::ToolsCall => Aim::new(Kind::Tool, &needed("name")?),
-        Method::PromptsGet => Aim::new(Kind::Prompt, &needed("name")?),
-        Method::ResourcesRead => Aim::new(Kind::Resource, &needed("uri")?),
-        Method::Complete => completion_aim(params)?,
-        other => Aim::new(Kind::Method, other.as_str()),
-    })
-}
-
-fn completion_aim(params: &Params) -> Result<Aim, Refusal> {
-    let reference = params.get("ref");
-    let part =
-        |key: &str| reference.and_then(|reference| reference.get(key)).and_then(|raw| raw.string_value());
-    match (part("type").as_deref(), part("name"), part("uri")) {
-        (Some("ref/prompt"), Some(name), _) => Ok(Aim::new(Kind::Prompt, &name)),
-        (Some("ref/resource"), _, Some(uri)) => Ok(Aim::new(Kind::ResourceTemplate, &uri)),
-        _ => Err(Refusal::handler(
-            Code::INVALID_PARAMS,
-            "`completion/complete` needs `params.ref`: a `ref/prompt` with `name` or a `ref/resource` with `uri`",
-        )),
-    }
+/// What was found out about a call's aim.
+pub(crate) struct Located {
+    /// The revision that the server speaks; of one that is native in both eras, the caller's.
+    pub(crate) version: Version,
+    /// Whether it is native in both.
+    pub(crate) native: bool,
+    /// The tools, if it is about one.
+    pub(crate) list: Option<Arc<List>>,
 }
 
 /// The `Mcp-Param-*` rules (spec: streamable-http): what the tool's schema mirrors has to agree; what it does not know
@@ -457,27 +452,6 @@ fn early_answers(params: &mut Params, server: Version) -> Option<RawJson> {
     }
     params.take("requestState");
     params.take("inputResponses")
-}
-
-/// What of `_meta` goes on to the server. A trace context that is none is ignored, and its state with it (check 197).
-fn passing(meta: &Meta) -> Arc<[Member]> {
-    let parent = meta.get("traceparent").and_then(RawJson::string_value);
-    let traced = parent.is_some_and(|parent| is_trace_parent(&parent));
-    let goes_on = |member: &&Member| traced || !matches!(member.key.as_str(), "traceparent" | "tracestate");
-    meta.passing().filter(goes_on).cloned().collect()
-}
-
-/// `version-trace-span-flags` in lower-case hexadecimal, ids not all zero (W3C Trace Context, 3.2.2).
-fn is_trace_parent(text: &str) -> bool {
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let id = |part: &str, length| hex(part, length) && part.bytes().any(|byte| byte != b'0');
-    let mut parts = text.split('-');
-    let [version, trace, span, flags] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-    // Version ff is forbidden; later ones than 00 may have more parts.
-    let version_fits = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
-    version_fits && id(trace, 32) && id(span, 16) && hex(flags, 2)
 }
 
 /// Looks into a request's `params` and `_meta`, both once. What cannot be looked into is refused in either era.

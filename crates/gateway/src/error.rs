@@ -4,6 +4,7 @@
 
 use portreeve_mcp::{
     Code, RawJson, RpcError, Version,
+    caps::TASKS_EXTENSION,
     service::{Failure, FailureKind},
 };
 
@@ -106,6 +107,22 @@ pub(crate) fn too_large() -> RpcError {
 /// The one text for every `requestState` that does not open or does not fit (checks 88–91, 101).
 pub fn bad_state() -> RpcError {
     RpcError::new(Code::INVALID_PARAMS, "invalid or expired requestState; make the call anew")
+}
+
+/// The one text for every task id that does not open, has expired, or leads nowhere (check 165).
+pub(crate) fn bad_task() -> RpcError {
+    RpcError::new(Code::INVALID_PARAMS, "unknown or expired task; make the call anew")
+}
+
+/// What somebody hears who did not declare the tasks extension (check 164).
+pub(crate) fn tasks_needed() -> RpcError {
+    let object = |key: &str, value: &RawJson| RawJson::EMPTY_OBJECT.with(&[], &[(key, value)]);
+    let extensions = object("extensions", &object(TASKS_EXTENSION, &RawJson::EMPTY_OBJECT));
+    RpcError::new(
+        Code::MISSING_CAPABILITY,
+        "this needs the tasks extension, which this request did not declare",
+    )
+    .with_data(object("requiredCapabilities", &extensions))
 }
 
 /// A tool that does not exist, or that this caller does not see: the same text (decision D18, check 138).

@@ -17,6 +17,7 @@ use crate::{
     record::{End, Record},
     server::Server,
     session::{InFlight, Session},
+    tasks::{self, Taken},
 };
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -160,6 +161,8 @@ pub(crate) struct Inner {
     pub(crate) pages: Pages,
     /// Nobody reads any more: questions are not asked.
     pub(crate) detached: bool,
+    /// What the call has to do with tasks.
+    pub(crate) task: tasks::Part,
 }
 
 /// One call under way.
@@ -373,7 +376,8 @@ impl Inner {
     fn on_event(&mut self, event: Event) -> Option<Step> {
         match event {
             Event::Notification(notification) => self.on_notification(notification).map(Step::Message),
-            Event::Ask(ask) => {
+            Event::Ask(mut ask) => {
+                tasks::name_in(self, &mut ask);
                 bridge::on_ask(self, ask);
                 None
             }
@@ -385,7 +389,10 @@ impl Inner {
                 matches!(self.client, Client::Legacy { .. }).then_some(Step::HangUp(retry))
             }
             Event::InputRequired(input) => bridge::on_input_required(self, input),
-            Event::Final(end) => self.on_end(end),
+            Event::Final(end) => match tasks::take_final(self, end) {
+                Taken::Goes(end) => self.on_end(end),
+                Taken::Step(step) => step,
+            },
         }
     }
 

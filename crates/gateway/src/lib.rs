@@ -2,9 +2,10 @@
 //! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
 //!
 //! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
-//! `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `listen`, `local`, `server` (the only
-//! way to a server), `state` (what is sealed), `replicas` and [`hop`] (other processes of this gate), [`record`].
+//! `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `listen`, `local`, `tasks`,
+//! `server` (the only way to a server), `state` (what is sealed), `replicas` and [`hop`] (other processes of this gate), [`record`].
 
+mod aim;
 mod bridge;
 pub mod call;
 mod catalogue;
@@ -25,6 +26,8 @@ mod sending;
 pub mod server;
 mod session;
 mod state;
+mod tasks;
+mod trace;
 
 pub use call::{Headers, Inbound, ModernEnvelope, Reply, read_envelope, read_params};
 pub use error::{Level, Refusal};
@@ -104,6 +107,7 @@ pub struct Gateway {
     pub(crate) sessions: Sessions,
     /// What the event streams of all sessions keep.
     pub(crate) replay: Arc<ring::Total>,
+    pub(crate) tasks: tasks::Tasks,
     pub(crate) tracker: TaskTracker,
     pub(crate) shutdown: CancellationToken,
     /// Cancelled first: nothing is parked any more, streams end, what waits is answered.
@@ -140,6 +144,7 @@ impl Gateway {
             parking: Parking::default(),
             waiting: TaskTracker::new(),
             sessions: Sessions::default(),
+            tasks: tasks::Tasks::default(),
             closing: setup.shutdown.child_token(),
             parking_ends: setup.shutdown.child_token(),
             tracker: setup.tracker,

@@ -9,9 +9,12 @@ use crate::{
     record::{End, Record},
     server::Server,
     session::{Greeting, Session},
+    tasks,
 };
 use portreeve_mcp::{
-    ClientCapabilities, Code, Era, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, Version, json,
+    ClientCapabilities, Code, Era, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, Version,
+    caps::TASKS_EXTENSION,
+    json,
     meta::SERVER_INFO,
     service::{Description, Notification},
 };
@@ -19,12 +22,10 @@ use portreeve_model::{IsolationKey, Principal};
 use portreeve_policy::{Call, Kind, decide};
 use std::{sync::Arc, time::Instant};
 
-/// The tasks extension, which is not carried yet and therefore neither declared nor advertised.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
-
 impl Server {
     /// The capabilities that this server is told of: exactly the client's, less what the configuration withholds and less
-    /// what the gateway cannot carry (checks 111, 163).
+    /// what the gateway cannot carry, which is tasks of the client's own (check 111). The tasks extension is told from
+    /// request to request (check 163).
     pub(crate) fn withhold(&self, capabilities: &ClientCapabilities, version: Version) -> ClientCapabilities {
         let flags = capabilities.flags();
         let mut drop = Vec::new();
@@ -45,7 +46,7 @@ impl Server {
             return capabilities.clone();
         }
         let raw = match raw.get("extensions").filter(|_| flags.tasks) {
-            Some(extensions) => raw.with(&drop, &[("extensions", &extensions.with(&[TASKS], &[]))]),
+            Some(extensions) => raw.with(&drop, &[("extensions", &extensions.with(&[TASKS_EXTENSION], &[]))]),
             None => raw.with(&drop, &[]),
         };
         ClientCapabilities::read(&raw, version).unwrap_or_else(ClientCapabilities::none)
@@ -119,13 +120,18 @@ impl Gateway {
             Method::Initialize => {
                 Err(Refusal::handler(Code::INVALID_REQUEST, "this session is already initialized"))
             }
-            Method::Discover
-            | Method::Listen
-            | Method::TasksUpdate
-            | Method::TasksGet
-            | Method::TasksResult
-            | Method::TasksList
-            | Method::TasksCancel => Err(error::method_not_found(method.as_str()).into()),
+            Method::Discover | Method::Listen | Method::TasksUpdate => {
+                Err(error::method_not_found(method.as_str()).into())
+            }
+            // Where tasks are relayed these go to the server; elsewhere there are none.
+            method if method.is_about_task() => {
+                let description = server.describe(session.isolation.clone(), session.version).await;
+                match description {
+                    Ok(description) if tasks::carried(&description, session.version) => return None,
+                    Ok(_) => Err(error::method_not_found(method.as_str()).into()),
+                    Err(failure) => Err(self.unreachable(server, &failure)),
+                }
+            }
             Method::SetLevel => match params.text("level").and_then(|level| LogLevel::parse(&level)) {
                 Some(level) => {
                     session.set_log_level(level);
@@ -224,7 +230,7 @@ impl Gateway {
         let versions: Vec<&str> = Version::MODERN.iter().map(|version| version.as_str()).collect();
         let mut out = Vec::from(*b"{\"resultType\":\"complete\"");
         json::write_member(&mut out, "supportedVersions", RawJson::encode(&versions).as_bytes());
-        json::write_member(&mut out, "capabilities", capabilities(&description).as_bytes());
+        json::write_member(&mut out, "capabilities", capabilities(&description, Version::NEWEST).as_bytes());
         if let Some(instructions) = &description.instructions {
             json::write_member(&mut out, "instructions", instructions.as_bytes());
         }
@@ -285,7 +291,7 @@ impl Gateway {
             .map_err(|failure| self.unreachable(server, &failure))?;
         let mut out = Vec::from(*b"{");
         json::write_member(&mut out, "protocolVersion", RawJson::string(version.as_str()).as_bytes());
-        json::write_member(&mut out, "capabilities", self::capabilities(&description).as_bytes());
+        json::write_member(&mut out, "capabilities", self::capabilities(&description, version).as_bytes());
         let info = description.server_info.clone().unwrap_or_else(|| own_info(server));
         json::write_member(&mut out, "serverInfo", info.as_bytes());
         if let Some(instructions) = &description.instructions {
@@ -364,21 +370,35 @@ fn is_legacy_only(method: &Method) -> bool {
             | Method::ResourcesUnsubscribe
             | Method::TasksResult
             | Method::TasksList
-            | Method::TasksGet
-            | Method::TasksUpdate
-            | Method::TasksCancel
             | Method::Elicit
             | Method::Sample
             | Method::Roots
     )
 }
 
-/// A server's capabilities as a client of ours hears of them: less what is not carried (checks 45, 171).
-fn capabilities(description: &Description) -> RawJson {
-    let raw = description.capabilities.with(&["tasks"], &[]);
-    match raw.get("extensions") {
-        Some(extensions) => raw.with(&[], &[("extensions", &extensions.with(&[TASKS], &[]))]),
-        None => raw,
+/// A server's capabilities as a client of this revision hears of them: tasks in the words of the revision, and only
+/// where they are carried (checks 45, 171).
+fn capabilities(description: &Description, client: Version) -> RawJson {
+    let raw = &description.capabilities;
+    let carried = tasks::carried(description, client);
+    let core = carried && client.era() == Era::Legacy;
+    let raw = if core { raw.clone() } else { raw.with(&["tasks"], &[]) };
+    let object = |raw: &RawJson| raw.kind() == json::Kind::Object;
+    match (raw.get("extensions").filter(object), carried && !core) {
+        (None, false) => raw,
+        (extensions, true) => {
+            let extensions = extensions.unwrap_or(RawJson::EMPTY_OBJECT);
+            let settings = extensions.get(TASKS_EXTENSION).unwrap_or(RawJson::EMPTY_OBJECT);
+            let extensions = extensions.with(&[], &[(TASKS_EXTENSION, &settings)]);
+            raw.with(&[], &[("extensions", &extensions)])
+        }
+        (Some(extensions), false) => {
+            let extensions = extensions.with(&[TASKS_EXTENSION], &[]);
+            if extensions == RawJson::EMPTY_OBJECT {
+                return raw.with(&["extensions"], &[]);
+            }
+            raw.with(&[], &[("extensions", &extensions)])
+        }
     }
 }
 

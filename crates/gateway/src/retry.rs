@@ -14,6 +14,7 @@ use crate::{
     park::{self, Found, Settled},
     record::End,
     state::{CallDigest, RequestState},
+    tasks,
 };
 use portreeve_mcp::{Code, Outcome, RawJson, RpcError, Version, json, payload};
 use portreeve_model::ReplicaId;
@@ -132,6 +133,7 @@ impl Gateway {
                 inner.id = call.inbound.id;
                 inner.progress_token = call.progress_token;
                 inner.ctx.log_level = call.ctx.log_level;
+                tasks::on_return(&mut inner, call.tasks.is_some());
                 match bridge::resume(&mut inner, answers.as_ref()) {
                     None => Reply::Call(Box::new(Exchange::new(inner))),
                     Some(_) => Reply::Whole(bridge::park(inner)),

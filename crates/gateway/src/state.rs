@@ -5,6 +5,7 @@ use crate::{
     Gateway,
     bridge::{Asked, away::Away},
     error,
+    tasks::Page,
 };
 use portreeve_mcp::{Method, Params, RpcError};
 use portreeve_model::{Principal, ReplicaId, ServerName};
@@ -113,6 +114,23 @@ pub(crate) struct SessionState {
     pub(crate) nonce: u64,
 }
 
+/// The id of a task, as clients know it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct TaskState {
+    /// The server's own id.
+    #[serde(rename = "t")]
+    pub(crate) task: String,
+    /// The tool that runs in it: rules about the tool hold for the task.
+    #[serde(rename = "n")]
+    pub(crate) tool: String,
+    /// The session or child in which it lives, where it lives in one.
+    #[serde(rename = "p")]
+    pub(crate) place: Option<u64>,
+    /// The replica that alone can reach it, if there is one.
+    #[serde(rename = "o")]
+    pub(crate) owner: Option<String>,
+}
+
 /// The id of a request that we send to a legacy client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AskState {
@@ -185,6 +203,36 @@ impl Gateway {
     ) -> Option<ReplicaId> {
         let state = self.open_ask(principal, server.name(), name)?;
         (!self.owns(&state.owner)).then(|| ReplicaId::new(&state.owner))
+    }
+
+    pub(crate) fn seal_task(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        state: &TaskState,
+        ttl: Duration,
+    ) -> String {
+        self.seal_value(&bound(Purpose::Task, principal, server), state, ttl)
+    }
+
+    /// Opens a task id; one answer for everything that is wrong with it (check 165).
+    pub(crate) fn open_task(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        token: &str,
+    ) -> Result<TaskState, RpcError> {
+        let state: Option<TaskState> = self.open_value(&bound(Purpose::Task, principal, server), token);
+        let reachable = |state: &TaskState| state.owner.as_ref().is_none_or(|owner| self.owns(owner));
+        state.filter(reachable).ok_or_else(error::bad_task)
+    }
+
+    pub(crate) fn seal_page(&self, principal: &Principal, server: &ServerName, page: &Page) -> String {
+        self.seal_value(&bound(Purpose::Cursor, principal, server), page, RELAY_TTL)
+    }
+
+    pub(crate) fn open_page(&self, principal: &Principal, server: &ServerName, token: &str) -> Option<Page> {
+        self.open_value(&bound(Purpose::Cursor, principal, server), token)
     }
 
     pub(crate) fn open_session(

@@ -4,6 +4,9 @@
 use crate::{Feature, RawJson, Version, json::Kind};
 use std::sync::{Arc, LazyLock};
 
+/// The name of the tasks extension in `capabilities.extensions`.
+pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 /// A client's capabilities, read once. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCapabilities(Arc<Inner>);
@@ -89,8 +92,7 @@ impl ClientCapabilities {
             sampling_context: has(&sampling, "context")
                 || (sampling.is_some() && !version.supports(Feature::SamplingTools)),
             roots: object(raw, "roots").is_some(),
-            tasks: object(raw, "extensions")
-                .is_some_and(|ext| ext.get("io.modelcontextprotocol/tasks").is_some()),
+            tasks: object(raw, "extensions").is_some_and(|ext| ext.get(TASKS_EXTENSION).is_some()),
         };
         let raw = meant(raw, version);
         Some(Self(Arc::new(Inner { modern: stateless(&raw), raw, flags })))
@@ -109,6 +111,14 @@ impl ClientCapabilities {
     /// What decides something.
     pub fn flags(&self) -> Flags {
         self.0.flags
+    }
+
+    /// What the client said with its declaration of the tasks extension, if it declared it.
+    pub fn tasks(&self) -> Option<RawJson> {
+        if !self.0.flags.tasks {
+            return None;
+        }
+        self.0.raw.get("extensions")?.get(TASKS_EXTENSION)
     }
 }
 

@@ -1,7 +1,10 @@
 //! `_meta`: the envelope of a modern request and the reserved keys (spec: basic/index, general fields).
 //! Reserved keys are hop-by-hop and rebuilt at each side; third-party keys pass end to end.
 
-use crate::{ClientCapabilities, JsonError, LogLevel, Method, RawJson, Version, json, json::Member};
+use crate::{
+    ClientCapabilities, JsonError, LogLevel, Method, RawJson, Version, caps::TASKS_EXTENSION, json,
+    json::Member,
+};
 
 /// `_meta` key of the revision.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -15,6 +18,9 @@ pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// `_meta` key that ties a notification to a listen stream.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// `_meta` key that ties a legacy message to a task (spec 2025-11-25: basic/utilities/tasks).
+pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
 /// Whether a `_meta` key belongs to the protocol: the second label of its prefix is `modelcontextprotocol` or `mcp`.
 pub fn is_reserved(key: &str) -> bool {
@@ -69,6 +75,8 @@ pub struct Envelope<'a> {
     pub log_level: Option<LogLevel>,
     /// Our progress token.
     pub progress_token: Option<u64>,
+    /// The caller's declaration of the tasks extension, which is kept apart from its other capabilities.
+    pub tasks: Option<&'a RawJson>,
     /// Third-party keys that pass.
     pub extra: &'a [Member],
 }
@@ -80,7 +88,7 @@ impl Envelope<'_> {
         out.push(b'{');
         if self.version.era() == crate::Era::Modern {
             json::write_member(&mut out, PROTOCOL_VERSION, format!("\"{}\"", self.version).as_bytes());
-            json::write_member(&mut out, CLIENT_CAPABILITIES, self.capabilities.raw_modern().as_bytes());
+            json::write_member(&mut out, CLIENT_CAPABILITIES, self.declared().as_bytes());
             if let Some(info) = self.client_info {
                 json::write_member(&mut out, CLIENT_INFO, info.as_bytes());
             }
@@ -96,6 +104,15 @@ impl Envelope<'_> {
         }
         out.push(b'}');
         RawJson::trusted(out)
+    }
+
+    fn declared(&self) -> RawJson {
+        let raw = self.capabilities.raw_modern();
+        let Some(settings) = self.tasks else { return raw.clone() };
+        let extensions = raw.get("extensions").filter(|raw| raw.kind() == json::Kind::Object);
+        let extensions =
+            extensions.unwrap_or(RawJson::EMPTY_OBJECT).with(&[], &[(TASKS_EXTENSION, settings)]);
+        raw.with(&[], &[("extensions", &extensions)])
     }
 }
 

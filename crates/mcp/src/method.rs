@@ -99,6 +99,10 @@ methods! {
     ResourceUpdated = "notifications/resources/updated",
     /// First message of a modern listen stream.
     ListenAcknowledged = "notifications/subscriptions/acknowledged",
+    /// A modern task changed.
+    TaskChanged = "notifications/tasks",
+    /// Legacy: a task changed.
+    TaskStatus = "notifications/tasks/status",
     /// Legacy: the out-of-band part of a URL elicitation is done.
     ElicitationComplete = "notifications/elicitation/complete",
 }
@@ -117,6 +121,14 @@ impl Method {
             Self::TasksGet | Self::TasksUpdate | Self::TasksCancel => Some("taskId"),
             _ => None,
         }
+    }
+
+    /// Whether this is about a task that is there already.
+    pub fn is_about_task(&self) -> bool {
+        matches!(
+            self,
+            Self::TasksGet | Self::TasksUpdate | Self::TasksCancel | Self::TasksResult | Self::TasksList
+        )
     }
 
     /// Whether a client of this revision may send this request.

@@ -9,18 +9,23 @@ mod content;
 mod elicit;
 mod error;
 mod result;
+mod task;
 
 pub use answer::{Answered, answer_for_legacy, answer_for_modern, answer_for_server, check_answer};
 pub use ask::{AskRewrite, Unaskable, ask_for_client};
 pub use error::error_for_client;
 pub use result::{params_for_server, result_for_client, tool_for_client};
 
+pub use task::{
+    Task, TaskStatus, TaskSupport, created_task, offers_tasks, task_for_modern, with_related_task,
+    with_task_id,
+};
+
 use crate::{RawJson, json::Kind, meta};
 use memchr::memmem;
 
 /// Reserved `_meta` keys that a legacy server may send and that mean something beyond its own hop.
-const KEPT: [&str; 2] =
-    ["io.modelcontextprotocol/related-task", "io.modelcontextprotocol/model-immediate-response"];
+const KEPT: [&str; 2] = [meta::RELATED_TASK, "io.modelcontextprotocol/model-immediate-response"];
 
 /// Changes to the top level of one object.
 #[derive(Default)]

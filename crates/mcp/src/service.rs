@@ -3,8 +3,10 @@
 //! event means that nobody wants the answer any more; each connector does what its transport asks for then.
 //! Nothing here runs by itself: legs are driven by whoever polls them.
 
+mod anchor;
 mod generate;
 
+pub use anchor::Anchor;
 pub use generate::{Emitter, generate};
 
 use crate::{
@@ -30,6 +32,11 @@ pub struct Ctx {
     pub log_level: Option<LogLevel>,
     /// Whether the caller gave a progress token.
     pub wants_progress: bool,
+    /// The caller's declaration of the tasks extension on this request. It is no part of `capabilities`: those tell
+    /// sessions apart, and it may differ from request to request.
+    pub tasks: Option<RawJson>,
+    /// Which legacy session or child a task lives in.
+    pub anchor: Option<Anchor>,
     /// Third-party `_meta` keys (and rebuilt trace context) that go to the server.
     pub meta: Arc<[Member]>,
     /// `Mcp-Param-*` headers of the caller that its own call does not explain: they go on to modern HTTP servers.
@@ -49,6 +56,8 @@ impl Ctx {
             client_info: None,
             log_level: None,
             wants_progress: false,
+            tasks: None,
+            anchor: None,
             meta: Arc::from([]),
             param_headers: Arc::from([]),
             isolation,

@@ -281,6 +281,7 @@ fn an_envelope_says_what_its_era_wants_to_hear() {
             client_info: Some(&info),
             log_level: Some(LogLevel::Warning),
             progress_token: Some(9),
+            tasks: None,
             extra: &extra,
         };
         envelope.encode().as_str().to_owned()

@@ -26,7 +26,8 @@ impl Kind {
     /// The methods that carry a call on a thing of this kind; for [`Kind::Method`] the method is the name instead.
     pub fn methods(self) -> &'static [&'static str] {
         match self {
-            Self::Tool => &["tools/call"],
+            // What becomes of a call that went on as a task is part of that call.
+            Self::Tool => &["tools/call", "tasks/get", "tasks/result", "tasks/update", "tasks/cancel"],
             Self::Prompt => &["prompts/get", "completion/complete"],
             Self::Resource => &["resources/read", "resources/subscribe", "resources/unsubscribe"],
             Self::ResourceTemplate => &["completion/complete"],

@@ -26,6 +26,7 @@ pub(crate) fn modern_request(id: &Id, ctx: &Ctx, request: &Request, progress: Op
         client_info: Some(ctx.client_info.as_ref().unwrap_or(&own)),
         log_level: ctx.log_level,
         progress_token: progress,
+        tasks: ctx.tasks.as_ref(),
         extra: &ctx.meta,
     };
     let params = request.params.encode(Some(&envelope.encode()));
@@ -42,6 +43,7 @@ pub(crate) fn legacy_request(id: &Id, ctx: &Ctx, request: &Request, progress: Op
             client_info: None,
             log_level: None,
             progress_token: progress,
+            tasks: None,
             extra: &ctx.meta,
         };
         envelope.encode()

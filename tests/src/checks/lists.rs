@@ -138,7 +138,7 @@ fn carl(patterns: &Value) -> Value {
 
 #[tokio::test]
 async fn check_138_hidden_and_unknown_tools_look_alike() {
-    let keys = json!({"tools": {"deny": ["fail"]}});
+    let keys = json!({"tools": {"deny": ["fail", "failing_job"]}});
     let gate = Gate::of().set("keys", carl(&json!(["e*", "f*"])));
     let places = Places::with(gate, &Place::ALL, &keys).await;
     for place in Place::ALL {

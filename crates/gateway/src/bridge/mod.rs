@@ -73,7 +73,7 @@ impl Gather {
 }
 
 /// What a server hears when nobody answers: elicitation has a word for it, the others have only errors.
-fn refusal(kind: AskKind) -> Outcome {
+pub(crate) fn refusal(kind: AskKind) -> Outcome {
     match kind {
         AskKind::Elicit => Outcome::Result(RawJson::from_static("{\"action\":\"cancel\"}")),
         AskKind::Sample => {
@@ -157,7 +157,7 @@ fn early_answer(inner: &Inner, kind: AskKind, params: Option<&RawJson>) -> Optio
 }
 
 /// The server's own name for its question.
-fn given_name(params: Option<&RawJson>) -> Option<Text> {
+pub(crate) fn given_name(params: Option<&RawJson>) -> Option<Text> {
     let name = params?.get("_meta")?.get(ASK_NAME)?.string_value()?;
     (1..=MAX_NAME).contains(&name.len()).then_some(name)
 }
@@ -290,6 +290,11 @@ pub(crate) fn on_input_required(inner: &mut Inner, input: InputRequired) -> Opti
         repeat::wait(inner, input, pause);
         return None;
     }
+    put_questions(inner, input)
+}
+
+/// Puts the questions of a call, or of its task, to its client.
+pub(crate) fn put_questions(inner: &mut Inner, input: InputRequired) -> Option<Step> {
     if let Some(last) = too_many_rounds(inner) {
         return Some(Step::Last(last));
     }

@@ -5,6 +5,7 @@ use super::{in_server_terms, page, refusal, rewritten, send_question};
 use crate::{
     exchange::{Client, Inner, Last, Stage, Step, tool_failure},
     record::End,
+    tasks,
 };
 use futures_channel::oneshot;
 use portreeve_mcp::{
@@ -178,7 +179,9 @@ pub(crate) fn answers_complete(inner: &mut Inner) -> Option<Step> {
         return None;
     }
     responses.push(b'}');
-    let request = again(&inner.request, collect.state, Some(RawJson::built(responses)));
+    let responses = RawJson::built(responses);
+    let request = tasks::answered(inner, &responses)
+        .unwrap_or_else(|| again(&inner.request, collect.state, Some(responses)));
     inner.open_again(request)
 }
 

@@ -1,5 +1,6 @@
 //! One list as a server gave it, indexed by name, and its ready forms: the bytes that callers of one revision and view get.
 
+use crate::tasks::knows_core;
 use arc_swap::ArcSwap;
 use foldhash::HashMap;
 use portreeve_mcp::{
@@ -7,7 +8,7 @@ use portreeve_mcp::{
     annotation::{self, Annotation},
     json,
     meta::SERVER_INFO,
-    payload,
+    payload::{self, TaskSupport},
     service::Description,
 };
 use portreeve_model::ServerName;
@@ -72,6 +73,8 @@ impl ListKind {
 pub(crate) struct Item {
     pub(crate) name: Arc<str>,
     pub(crate) raw: RawJson,
+    /// Whether it runs as a task (tools only; what a server's capabilities do not carry is of no account).
+    pub(crate) tasks: TaskSupport,
     /// The arguments that are mirrored into headers (tools only).
     pub(crate) annotations: Vec<Annotation>,
 }
@@ -88,6 +91,8 @@ pub(crate) struct List {
     kind: ListKind,
     pub(crate) era: Option<Era>,
     pub(crate) version: Version,
+    /// Whether the server runs tools as tasks.
+    pub(crate) tasks: bool,
     pub(crate) digest: [u8; 32],
     items: Vec<Item>,
     index: HashMap<Arc<str>, usize>,
@@ -104,6 +109,7 @@ impl List {
             kind,
             era: description.era,
             version: description.version,
+            tasks: payload::offers_tasks(&description.capabilities, description.version.era()),
             digest: [0; 32],
             items: Vec::new(),
             index: HashMap::default(),
@@ -136,7 +142,8 @@ impl List {
                 continue;
             }
             self.index.insert(name.clone(), self.items.len());
-            self.items.push(Item { name, raw, annotations });
+            let tasks = TaskSupport::of(&raw);
+            self.items.push(Item { name, raw, tasks, annotations });
         }
         let ttl =
             page.get("ttlMs").and_then(|ttl| ttl.read::<i64>()).map(|ms| u64::try_from(ms).unwrap_or(0));
@@ -156,7 +163,9 @@ impl List {
     /// The finished list, with its digest.
     pub(crate) fn sealed(mut self) -> Self {
         let mut hash = Sha256::new();
-        hash.update([self.kind as u8, u8::from(self.public), u8::from(self.era == Some(Era::Modern))]);
+        let flags = [self.public, self.era == Some(Era::Modern), self.tasks].map(u8::from);
+        hash.update([self.kind as u8]);
+        hash.update(flags);
         hash.update(self.ttl.map_or(u64::MAX, |ttl| ttl.as_secs()).to_le_bytes());
         hash.update(self.server_info.as_ref().map_or(&b""[..], RawJson::as_bytes));
         for item in &self.items {
@@ -208,6 +217,9 @@ impl List {
         let (member, _, kind) = self.kind.shape();
         let modern = key.version.era() == Era::Modern;
         let era = self.era.unwrap_or(key.version.era());
+        // Whether a tool runs as a task is told where tasks are relayed, and nowhere else.
+        let server = self.era.map_or(key.version, |_| self.version);
+        let tasks = self.tasks && knows_core(key.version) && knows_core(server);
         let mut items = Vec::from(*b"[");
         for item in self.items.iter().filter(|item| key.view == ViewKey::Everything || sees(kind, &item.name))
         {
@@ -216,7 +228,9 @@ impl List {
             }
             match self.kind {
                 ListKind::Tools => {
-                    items.extend_from_slice(payload::tool_for_client(&item.raw, key.version, era).as_bytes());
+                    let dropped = !tasks && item.raw.get("execution").is_some();
+                    let raw = if dropped { item.raw.with(&["execution"], &[]) } else { item.raw.clone() };
+                    items.extend_from_slice(payload::tool_for_client(&raw, key.version, era).as_bytes());
                 }
                 _ => items.extend_from_slice(item.raw.as_bytes()),
             }

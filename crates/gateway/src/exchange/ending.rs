@@ -1,7 +1,7 @@
 //! How a call ends: the server's last word in the terms of the client, and what is settled with it.
 
 use super::{Client, Inner, Last, Stage};
-use crate::{bridge, error, record::End};
+use crate::{bridge, error, record::End, tasks};
 use portreeve_mcp::{
     Code, Era, Method, Outcome, RawJson, RpcError, Version, json, payload,
     service::{Failure, Final},
@@ -96,6 +96,9 @@ impl Inner {
     pub(super) fn end_cancelled(&mut self) {
         if let Some(call) = self.parked_as.take() {
             self.gateway.parking.forget(call);
+        }
+        if !matches!(self.stage, Stage::Done) {
+            tasks::give_up(self);
         }
         self.end(End::Cancelled);
     }

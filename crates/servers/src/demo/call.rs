@@ -3,7 +3,7 @@
 //! the call; towards a modern one the call ends with the questions and is run again from its start with the answers
 //! (spec: basic/patterns/mrtr). Tools therefore ask before they change anything.
 
-use super::{NoRandomness, Server, arguments::Arguments, need::Need, state::State};
+use super::{NoRandomness, Server, arguments::Arguments, need::Need, state::State, tasks};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::BoxFuture;
 use portreeve_mcp::{
@@ -91,6 +91,21 @@ impl Question {
     pub(super) fn roots(key: &'static str) -> Self {
         Self { key, kind: AskKind::Roots, params: json!({}) }
     }
+
+    /// The parameters with the question's name, for a legacy caller.
+    pub(super) fn named_params(&self) -> Value {
+        let mut params = self.params.clone();
+        params["_meta"] = json!({ASK_NAME: self.key});
+        params
+    }
+}
+
+/// Where a running tool speaks.
+enum Way {
+    /// On the leg of its call.
+    Leg(Emitter),
+    /// In a task, whose caller is gone.
+    Task(tasks::Handle),
 }
 
 /// One call on its way.
@@ -98,7 +113,7 @@ pub(super) struct Call {
     pub(super) demo: Arc<Server>,
     pub(super) ctx: Ctx,
     pub(super) arguments: Arguments,
-    emitter: Emitter,
+    way: Way,
     /// What identifies the call across its rounds.
     binding: Vec<u8>,
     /// Answers that came with this request or were carried in its state.
@@ -123,7 +138,7 @@ impl Call {
             demo,
             ctx,
             arguments,
-            emitter,
+            way: Way::Leg(emitter),
             binding,
             answers: Map::new(),
             round: 0,
@@ -153,6 +168,20 @@ impl Call {
         self
     }
 
+    /// Asks a question now and keeps the answer, so that the tool need not ask it again.
+    pub(super) async fn ask_first(mut self, question: Question) -> Result<Self, Stop> {
+        let key = question.key;
+        let answer = self.ask(question).await?;
+        self.answers.insert(key.to_owned(), answer);
+        Ok(self)
+    }
+
+    /// The same call, going on as a task.
+    pub(super) fn in_task(mut self, task: tasks::Handle) -> Self {
+        self.way = Way::Task(task);
+        self
+    }
+
     fn read_answers(&mut self, params: &Params) -> Result<(), RpcError> {
         if let Some(raw) = params.get("requestState") {
             let text = raw.string_value().ok_or_else(|| bad("`requestState` must be a string"))?;
@@ -177,24 +206,37 @@ impl Call {
 
     /// Asks several questions at once and gives the answers in their order.
     pub(super) async fn ask_all(&self, questions: Vec<Question>) -> Result<Vec<Value>, Stop> {
-        match self.era() {
-            Era::Legacy => self.ask_in_the_middle(&questions).await,
-            Era::Modern => self.ask_by_ending(&questions),
+        match (&self.way, self.era()) {
+            (Way::Task(task), _) => self.ask_in_task(task, questions).await,
+            (Way::Leg(emitter), Era::Legacy) => self.ask_in_the_middle(emitter, &questions).await,
+            (Way::Leg(_), Era::Modern) => self.ask_by_ending(&questions),
         }
     }
 
-    async fn ask_in_the_middle(&self, questions: &[Question]) -> Result<Vec<Value>, Stop> {
+    /// A task asks whoever looks at it next; what was answered before it became a task is known.
+    async fn ask_in_task(&self, task: &tasks::Handle, questions: Vec<Question>) -> Result<Vec<Value>, Stop> {
+        let known: Option<Vec<_>> =
+            questions.iter().map(|question| self.answers.get(question.key).cloned()).collect();
+        if let Some(answers) = known {
+            return Ok(answers);
+        }
+        if let Some(need) = self.unmet(&questions) {
+            return Err(need.missing().into());
+        }
+        task.ask_all(questions).await
+    }
+
+    async fn ask_in_the_middle(&self, emitter: &Emitter, questions: &[Question]) -> Result<Vec<Value>, Stop> {
         if let Some(need) = self.unmet(questions) {
             return Err(Stop::Failed(format!("this client does not offer {}", need.name())));
         }
         let mut waiting = Vec::with_capacity(questions.len());
         for question in questions {
-            let mut params = question.params.clone();
-            params["_meta"] = json!({ASK_NAME: question.key});
+            let params = question.named_params();
             let key = AskKey(self.next_ask.fetch_add(1, Ordering::Relaxed));
             let (reply, answer) = Reply::new();
             let ask = Ask { key, kind: question.kind, params: Some(params.into()), reply, point: None };
-            self.emitter.emit(Event::Ask(ask)).await;
+            emitter.emit(Event::Ask(ask)).await;
             waiting.push((question, answer));
         }
         let mut answers = Vec::with_capacity(waiting.len());
@@ -290,6 +332,9 @@ impl Call {
 
     /// Tells how far the call is, if the caller wants to know.
     pub(super) async fn progress(&self, done: u64, total: u64, message: &str) {
+        if let Way::Task(task) = &self.way {
+            return task.say(message);
+        }
         if self.ctx.wants_progress {
             let params = json!({"progressToken": PROGRESS_TOKEN, "progress": done, "total": total, "message": message});
             self.tell(Method::Progress, params).await;
@@ -311,12 +356,15 @@ impl Call {
     /// (spec 2025-11-25: basic/transports).
     pub(super) async fn hang_up(&self, retry: Duration) {
         if self.ctx.version.supports(Feature::Polling) {
-            self.emitter.emit(Event::HangUp(Some(retry))).await;
+            let Way::Leg(emitter) = &self.way else { return };
+            emitter.emit(Event::HangUp(Some(retry))).await;
         }
     }
 
     async fn tell(&self, method: Method, params: Value) {
-        self.emitter.emit(Event::Notification(Notification { method, params: Some(params.into()) })).await;
+        // A task has nobody who hears it (extension: no progress and no log messages).
+        let Way::Leg(emitter) = &self.way else { return };
+        emitter.emit(Event::Notification(Notification { method, params: Some(params.into()) })).await;
     }
 
     /// Waits. A dropped leg ends the wait and the call with it.
@@ -330,7 +378,7 @@ fn bad(message: &str) -> RpcError {
 }
 
 /// Whether an answer has the shape of its kind; what is inside is the handler's business.
-fn check_answer(question: &Question, value: &Value) -> Result<(), RpcError> {
+pub(super) fn check_answer(question: &Question, value: &Value) -> Result<(), RpcError> {
     let good = match question.kind {
         AskKind::Elicit => matches!(value["action"].as_str(), Some("accept" | "decline" | "cancel")),
         AskKind::Sample => value["role"].is_string() && !value["content"].is_null(),

@@ -17,12 +17,12 @@ fn colour_form() -> Value {
     json!({"type": "object", "properties": {"color": {"type": "string"}}, "required": ["color"]})
 }
 
-fn field_form(field: &str, title: &str) -> Value {
+pub(super) fn field_form(field: &str, title: &str) -> Value {
     json!({"type": "object", "properties": {field: {"type": "string", "title": title, "minLength": 1}}, "required": [field]})
 }
 
 /// What the person entered, or what they did instead.
-fn entered<'a>(answer: &'a Value, field: &str) -> Result<&'a str, Stop> {
+pub(super) fn entered<'a>(answer: &'a Value, field: &str) -> Result<&'a str, Stop> {
     match answer["action"].as_str() {
         Some("accept") => answer["content"][field]
             .as_str()

@@ -19,21 +19,25 @@ mod skills;
 mod state;
 mod suite;
 mod table;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod tools;
 
 use call::{Answer, Call, Stop};
+use counts::Running;
 use futures_core::future::BoxFuture;
 use portreeve_mcp::{
     Code, Ctx, Era, Event, Leg, Method, Params, RawJson, Request, RpcError, Service, Text, Version,
+    caps::TASKS_EXTENSION,
     json::{MAX_DEPTH, write_member},
     meta,
     service::{Description, Emitter, Failure, Notification, Watch, WatchFilter, generate},
 };
 use serde_json::{Value, json};
-use std::{future::ready, sync::Arc};
+use std::{future::ready, sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tools::Tool;
 
 const INSTRUCTIONS: &str = "A server to try things with. Start with `hello`; `show_content` answers with every kind of \
     content, `countdown` is slow and reports progress, `ask_name` asks the person, `connection` tells which protocol \
@@ -55,6 +59,7 @@ struct Server {
     lists: lists::Lists,
     counts: counts::Counts,
     tags: state::Tags,
+    tasks: tasks::Tasks,
     started: Instant,
 }
 
@@ -65,6 +70,7 @@ impl Demo {
             lists: lists::Lists::new(),
             counts: counts::Counts::default(),
             tags: state::Tags::new().map_err(NoRandomness)?,
+            tasks: tasks::Tasks::default(),
             started: Instant::now(),
         })))
     }
@@ -124,6 +130,8 @@ enum Cache {
     Public,
     /// Not at all: it changes without a word to those who did not subscribe.
     Never,
+    /// It is a task, which is complete as it is.
+    Task,
 }
 
 type Answered = Result<(RawJson, Cache), Stop>;
@@ -154,6 +162,8 @@ impl Server {
             Method::Ping | Method::SetLevel => plain(json!({})),
             Method::Discover => plain_discovery(),
             Method::ToolsCall => self.call(ctx, params, emitter).await,
+            Method::TasksList => plain(tasks::list(&self.tasks, &ctx.isolation)),
+            method if method.is_about_task() => self.task(&ctx, method, params, &emitter).await,
             Method::PromptsGet => {
                 let name = named(params, "name")?;
                 let call = Call::new(self, ctx, params, emitter)?;
@@ -164,13 +174,78 @@ impl Server {
     }
 
     async fn call(self: Arc<Self>, ctx: Ctx, params: &Params, emitter: Emitter) -> Answered {
+        let tool = tools::find(&named(params, "name")?, self.lists.extra_tool())?;
+        let asked = params.get("task").map(RawJson::to_value);
+        let way = tasks::way(tool.tasks, &ctx, asked.as_ref())?;
         let running = self.counts.begin();
-        let name = named(params, "name")?;
         let call = Call::new(self, ctx, params, emitter)?;
-        let answer: Answer = tools::run(&name, call).await;
-        // A refusal and a question are answers too: only a dropped leg is a cancellation.
-        running.finish();
-        plain(answer?)
+        match way {
+            tasks::Way::Now => {
+                let answer: Answer = tools::run(tool, call).await;
+                // A refusal and a question are answers too: only a dropped leg is a cancellation.
+                running.finish();
+                plain(answer?)
+            }
+            tasks::Way::Task(ttl) => Self::start_task(tool, call, ttl, running).await,
+        }
+    }
+
+    /// Answers with a task in which the tool runs.
+    async fn start_task(tool: &'static Tool, call: Call, ttl: Duration, running: Running) -> Answered {
+        let asked = match tool.first {
+            Some(first) => call.ask_first(first()).await,
+            None => Ok(call),
+        };
+        let call = match asked {
+            Ok(call) => call,
+            Err(stop) => {
+                running.finish();
+                return Err(stop);
+            }
+        };
+        let (server, version, owner) = (Arc::clone(&call.demo), call.ctx.version, call.ctx.isolation.clone());
+        let run = |task| async move {
+            let answer = tools::run(tool, call.in_task(task)).await;
+            running.finish();
+            answer
+        };
+        let task = server.tasks.start(owner, ttl, |task| Box::pin(run(task)))?;
+        if version.era() == Era::Legacy {
+            return plain(json!({"task": task.legacy()}));
+        }
+        let mut created = task.modern();
+        created["resultType"] = "task".into();
+        Ok((created.into(), Cache::Task))
+    }
+
+    /// Everything about a task that is there (extension; 2025-11-25: basic/utilities/tasks).
+    async fn task(&self, ctx: &Ctx, method: &Method, params: &Params, emitter: &Emitter) -> Answered {
+        let modern = ctx.version.era() == Era::Modern;
+        if modern && ctx.tasks.is_none() {
+            return Err(tasks::extension_needed().into());
+        }
+        let task = self.tasks.find(&ctx.isolation, &named(params, "taskId")?)?;
+        match method {
+            Method::TasksGet if modern => plain(task.modern_detail()),
+            Method::TasksGet => plain(task.legacy()),
+            Method::TasksUpdate => {
+                let answers = params.get("inputResponses").map(RawJson::to_value);
+                let Some(Value::Object(answers)) = answers else {
+                    let text = "`inputResponses` must be an object";
+                    return Err(RpcError::new(Code::INVALID_PARAMS, text).into());
+                };
+                task.answer(&answers)?;
+                plain(json!({}))
+            }
+            Method::TasksCancel => match (task.cancel(), modern) {
+                (_, true) => plain(json!({})),
+                (true, false) => plain(task.legacy()),
+                (false, false) => {
+                    Err(RpcError::new(Code::INVALID_PARAMS, "the task has ended already").into())
+                }
+            },
+            _ => plain(task.outcome(emitter).await?),
+        }
     }
 
     fn read(&self, version: Version, params: &Params) -> Answered {
@@ -246,6 +321,7 @@ fn complete(result: RawJson, version: Version, cache: Cache) -> RawJson {
     let kind = RawJson::from_static("\"complete\"");
     let meta: RawJson = json!({meta::SERVER_INFO: server_info()}).into();
     let (ttl, scope) = match cache {
+        Cache::Task => return result.with(&[], &[("_meta", &meta)]),
         Cache::Unsaid => return result.with(&[], &[("resultType", &kind), ("_meta", &meta)]),
         Cache::Public => (RawJson::encode(&FRESH_MS), RawJson::from_static("\"public\"")),
         Cache::Never => (RawJson::encode(&0), RawJson::from_static("\"private\"")),
@@ -267,8 +343,11 @@ fn capabilities(version: Version) -> Value {
     if version >= Version::V2025_03_26 {
         all["completions"] = json!({});
     }
+    if version == Version::V2025_11_25 {
+        all["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+    }
     if version.era() == Era::Modern {
-        all["extensions"] = json!({skills::EXTENSION: {}});
+        all["extensions"] = json!({skills::EXTENSION: {}, TASKS_EXTENSION: {}});
     }
     all
 }

@@ -4,18 +4,24 @@
 
 use super::{
     agent, interactive, plain, suite,
+    tasks::tools as tasks,
     tools::{Nature, Tool},
 };
+use portreeve_mcp::payload::TaskSupport;
 
 const NOTHING: &str = r#"{"type":"object","properties":{},"additionalProperties":false}"#;
 const ANYTHING: &str = r#"{"type":"object","properties":{}}"#;
 
-// The output schema is optional: the first element of the array is the given one or, without it, `None`.
+// The output schema and the support of tasks are optional: the first element of the array is the given one or, without
+// it, the usual.
 macro_rules! tool {
-    ($name:literal, $title:literal, $nature:ident, $run:path, $input:expr, $description:literal $(, output $output:expr)?) => {
+    ($name:literal, $title:literal, $nature:ident, $run:path, $input:expr, $description:literal
+     $(, output $output:expr)? $(, tasks $tasks:ident)? $(, first $first:path)?) => {
         Tool {
             name: $name, title: $title, description: $description, input: $input,
-            output: [$(Some($output),)? None][0], nature: Nature::$nature, run: |call| Box::pin($run(call)),
+            output: [$(Some($output),)? None][0], nature: Nature::$nature,
+            tasks: [$(TaskSupport::$tasks,)? TaskSupport::Forbidden][0],
+            first: [$(Some($first as fn() -> _),)? None][0], run: |call| Box::pin($run(call)),
         }
     };
 }
@@ -188,6 +194,69 @@ pub(super) static TOOLS: &[Tool] = &[
         interactive::list_roots,
         NOTHING,
         "Asks the client which folders it works in (roots)."
+    ),
+    tool!(
+        "slow_compute",
+        "Slow work",
+        Reads,
+        tasks::slow_compute,
+        r#"{"type":"object","properties":{"seconds":{"type":"number","minimum":0,"maximum":3600,"description":"1 if not given"},"label":{"type":"string","maxLength":200}}}"#,
+        "Takes that long. Clients that know tasks get one at once and look at it later; cancel it, and `status` tells that it stopped.",
+        tasks Optional
+    ),
+    tool!(
+        "confirm_delete",
+        "Confirm a deletion",
+        Reads,
+        tasks::confirm_delete,
+        r#"{"type":"object","properties":{"filename":{"type":"string","maxLength":200}}}"#,
+        "A task that asks the person before it goes on. Nothing is deleted.",
+        tasks Optional
+    ),
+    tool!(
+        "multi_input",
+        "Two questions of a task",
+        Reads,
+        tasks::multi_input,
+        NOTHING,
+        "A task that asks two questions at once; they may be answered one by one.",
+        tasks Optional
+    ),
+    tool!(
+        "protocol_error_job",
+        "Broken job",
+        Reads,
+        tasks::protocol_error_job,
+        NOTHING,
+        "A task that ends with a protocol error.",
+        tasks Optional
+    ),
+    tool!(
+        "failing_job",
+        "Failing job",
+        Reads,
+        tasks::failing_job,
+        NOTHING,
+        "Runs only as a task, and ends with a tool error.",
+        tasks Required
+    ),
+    tool!(
+        "greet",
+        "Conformance: greeting",
+        Reads,
+        plain::hello,
+        r#"{"type":"object","properties":{"name":{"type":"string","maxLength":200}}}"#,
+        "Greets somebody, and never as a task."
+    ),
+    tool!(
+        "test_tool_with_task",
+        "Conformance: questions, then a task",
+        Reads,
+        tasks::with_task,
+        NOTHING,
+        "Asks for a name, then greets as a task.",
+        tasks Required,
+        first tasks::user_name
     ),
     tool!(
         "test_simple_text",

@@ -428,7 +428,7 @@ async fn wrong_calls_are_answered_as_the_specification_says() {
             ),
             ("tools/list", json!({"cursor": ""}), -32602),
             ("completion/complete", json!({}), -32602),
-            ("tasks/list", json!({}), -32601),
+            ("tasks/result", json!({"taskId": "nothing"}), if version == MODERN { -32601 } else { -32602 }),
             ("unknown/method", json!({}), -32601),
         ] {
             let story = run(&demo, ctx(version, EVERYTHING), method, params.clone(), &[]).await;

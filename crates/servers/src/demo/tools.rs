@@ -2,11 +2,15 @@
 //! and the shapes of tool results. The table itself is in `table`; handlers are in `plain`, `interactive` and `suite`.
 
 use super::{
-    call::{Answer, Call, Running, Stop},
+    call::{Answer, Call, Question, Running, Stop},
     content,
     table::{EXTRA, TOOLS},
 };
-use portreeve_mcp::{Code, Feature, RpcError, Version, json::write_member, json::write_string};
+use portreeve_mcp::{
+    Code, Feature, RpcError, Version,
+    json::{write_member, write_string},
+    payload::TaskSupport,
+};
 use serde_json::{Value, json};
 
 /// One tool.
@@ -18,6 +22,10 @@ pub(super) struct Tool {
     pub(super) input: &'static str,
     pub(super) output: Option<&'static str>,
     pub(super) nature: Nature,
+    /// Whether it runs as a task.
+    pub(super) tasks: TaskSupport,
+    /// What it asks before it becomes a task.
+    pub(super) first: Option<fn() -> Question>,
     pub(super) run: fn(Call) -> Running,
 }
 
@@ -42,8 +50,9 @@ impl Nature {
 }
 
 /// The tool of that name.
-fn find(name: &str, extra: bool) -> Option<&'static Tool> {
-    TOOLS.iter().chain(extra.then_some(&EXTRA)).find(|tool| tool.name == name)
+pub(super) fn find(name: &str, extra: bool) -> Result<&'static Tool, RpcError> {
+    let found = TOOLS.iter().chain(extra.then_some(&EXTRA)).find(|tool| tool.name == name);
+    found.ok_or_else(|| RpcError::new(Code::INVALID_PARAMS, format!("unknown tool: {name}")))
 }
 
 /// The `tools` array, as the revision knows tools.
@@ -72,6 +81,11 @@ pub(super) fn list(version: Version, extra: bool) -> Vec<u8> {
         if version.supports(Feature::Audio) {
             write_member(&mut out, "annotations", tool.nature.annotations().as_bytes());
         }
+        // The newest revision has no such member. It is there all the same: a gateway reads the list once for callers
+        // of every revision, and shows each what its revision knows.
+        if let Some(execution) = execution(tool.tasks).filter(|_| version >= Version::V2025_11_25) {
+            write_member(&mut out, "execution", execution);
+        }
         out.push(b'}');
     }
     out.push(b']');
@@ -85,10 +99,16 @@ fn knows_output(tool: &Tool, version: Version) -> bool {
     version.supports(needed)
 }
 
-/// Runs a tool: unknown name → -32602; bad arguments → a result that says what is wrong (spec: server/tools).
-pub(super) async fn run(name: &str, call: Call) -> Answer {
-    let tool = find(name, call.demo.lists.extra_tool())
-        .ok_or_else(|| RpcError::new(Code::INVALID_PARAMS, format!("unknown tool: {name}")))?;
+fn execution(tasks: TaskSupport) -> Option<&'static [u8]> {
+    match tasks {
+        TaskSupport::Forbidden => None,
+        TaskSupport::Optional => Some(br#"{"taskSupport":"optional"}"#),
+        TaskSupport::Required => Some(br#"{"taskSupport":"required"}"#),
+    }
+}
+
+/// Runs a tool; bad arguments → a result that says what is wrong (spec: server/tools).
+pub(super) async fn run(tool: &Tool, call: Call) -> Answer {
     let version = call.ctx.version;
     let schema: Value = serde_json::from_str(tool.input).unwrap_or(Value::Null);
     let faults = call.arguments.check(&schema);
