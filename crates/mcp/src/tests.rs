@@ -4,10 +4,11 @@ use crate::caps::Flags;
 use crate::service::{AskKind, Failure, FailureKind, Final, Reply};
 use crate::sse::encode_event;
 use crate::{
-    ClientCapabilities, Era, Feature, Frame, Id, LogLevel, Method, Outcome, Params, RawJson, Text, Version,
-    frame, meta,
+    ClientCapabilities, Code, Era, Feature, Frame, Id, LogLevel, Method, Outcome, Params, RawJson, RpcError,
+    Text, Version, annotation, frame, header, meta,
 };
 use bytes::Bytes;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 fn raw(text: &str) -> RawJson {
     RawJson::from_text(text).unwrap()
@@ -351,4 +352,94 @@ fn strings_are_escaped_where_json_wants_it() {
         assert_eq!(written.string_value().as_deref(), Some(text));
         assert_eq!(written.bytes(), expected.as_bytes());
     }
+}
+
+#[test]
+fn codes_are_those_of_the_specification() {
+    let table = [
+        (Code::PARSE, -32700, false),
+        (Code::INVALID_REQUEST, -32600, false),
+        (Code::METHOD_NOT_FOUND, -32601, false),
+        (Code::INVALID_PARAMS, -32602, false),
+        (Code::INTERNAL, -32603, false),
+        (Code::RESOURCE_NOT_FOUND, -32002, false),
+        (Code::URL_ELICITATION_REQUIRED, -32042, false),
+        (Code::HEADER_MISMATCH, -32020, true),
+        (Code::MISSING_CAPABILITY, -32021, true),
+        (Code::UNSUPPORTED_VERSION, -32022, true),
+        (Code::REJECTED, -1, false),
+    ];
+    for (code, number, proves_modern) in table {
+        assert_eq!((code.0, code.proves_modern()), (number, proves_modern));
+    }
+}
+
+#[test]
+fn an_error_is_passed_as_it_came_until_it_is_changed() {
+    let text = r#"{ "code":-5.0, "message":"m", "data":[1], "extra":true }"#;
+    let error = RpcError::from_raw(&raw(text));
+    assert_eq!((error.code.0, error.message.as_str(), error.encode().as_str()), (-5, "m", text));
+    let changed = error.clone().with_code(Code::INTERNAL).encode();
+    assert_eq!(changed.as_str(), r#"{"code":-32603,"message":"m","data":[1]}"#);
+    assert_eq!(error.with_data(RawJson::NULL).encode().as_str(), r#"{"code":-5,"message":"m","data":null}"#);
+    assert_eq!(RpcError::from_raw(&raw(r#"{"code":999999999999999}"#)).code.0, 999_999_999_999_999);
+    for malformed in
+        [r#"{"code":1.5}"#, r#"{"code":1e15}"#, r#"{"code":-1e300}"#, r#"{"code":"1"}"#, "{}", "[]"]
+    {
+        assert_eq!(RpcError::from_raw(&raw(malformed)).code, Code::INTERNAL, "{malformed}");
+    }
+}
+
+#[test]
+fn different_capabilities_hash_differently() {
+    let hash = |text: &str| {
+        let mut hasher = DefaultHasher::new();
+        ClientCapabilities::read(&raw(text), Version::NEWEST).unwrap().hash(&mut hasher);
+        hasher.finish()
+    };
+    assert_eq!(hash(r#"{"roots":{}}"#), hash(r#"{"roots":{}}"#));
+    assert_ne!(hash(r#"{"roots":{}}"#), hash(r#"{"sampling":{}}"#));
+}
+
+#[test]
+fn a_tool_whose_annotation_is_wrong_is_told_why() {
+    let fault = |properties: &str| {
+        let schema = format!(r#"{{"type":"object","properties":{{{properties}}}}}"#);
+        annotation::read(&raw(&schema)).unwrap_err().to_string()
+    };
+    let table = [
+        (r#""a":{"type":"string","x-mcp-header":""}"#, "is empty"),
+        (r#""a":{"type":"string","x-mcp-header":"a b"}"#, "is not a token"),
+        (
+            r#""a":{"type":"string","x-mcp-header":"X"},"b":{"type":"string","x-mcp-header":"x"}"#,
+            "another property has",
+        ),
+        (r#""a":{"type":"number","x-mcp-header":"X"}"#, "is not a string, integer or boolean"),
+        (r#""a":{"type":"array","items":{"type":"string","x-mcp-header":"X"}}"#, "`properties` alone"),
+    ];
+    for (properties, expected) in table {
+        let said = fault(properties);
+        assert!(said.contains(expected), "{properties}: {said}");
+    }
+}
+
+#[test]
+fn arguments_of_another_type_than_annotated_are_mirrored_as_they_are() {
+    let schema = r#"{"type":"object","properties":{"s":{"type":"string","x-mcp-header":"S"},"b":{"type":"boolean","x-mcp-header":"B"}}}"#;
+    let annotations = annotation::read(&raw(schema)).unwrap();
+    for (arguments, expected) in [
+        (r#"{"s":1e2}"#, "1e2"),
+        (r#"{"s":true}"#, "true"),
+        (r#"{"b":false}"#, "false"),
+        (r#"{"b":7}"#, "7"),
+        (r#"{"b":"x"}"#, "x"),
+    ] {
+        let headers = header::param_headers(&annotations, Some(&raw(arguments)));
+        assert_eq!(
+            headers.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(),
+            [expected],
+            "{arguments}"
+        );
+    }
+    assert!(header::param_headers(&annotations, Some(&raw(r#"{"s":{},"b":[]}"#))).is_empty());
 }
