@@ -82,8 +82,8 @@ impl Holds {
         }
         let limits = &far.gateway.limits;
         let own = all.values().filter(|hold| hold.principal == *far.principal.id()).count();
-        if own >= limits.parked_per_principal || all.len() >= limits.parked_total || far.gateway.is_closing()
-        {
+        let full = own >= limits.parked_per_principal || all.len() >= limits.parked_total;
+        if full || far.gateway.parking_ends.is_cancelled() {
             tracing::warn!(server = %far.server.name(), "the questions of a task are not asked: too many wait");
             return None;
         }
