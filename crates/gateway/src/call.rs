@@ -367,12 +367,12 @@ impl Gateway {
     }
 
     pub(crate) fn look<'a>(
-        &'a self,
+        &self,
         server: &'a Arc<Server>,
         isolation: &'a IsolationKey,
         capabilities: &'a ClientCapabilities,
     ) -> Look<'a> {
-        Look { server, isolation, capabilities, tracker: &self.tracker, shutdown: &self.shutdown }
+        Look { server, isolation, capabilities }
     }
 
     pub(crate) fn unreachable(&self, server: &Server, failure: &portreeve_mcp::service::Failure) -> Refusal {

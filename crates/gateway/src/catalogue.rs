@@ -6,12 +6,16 @@ mod list;
 
 pub(crate) use list::{FormKey, List, ListKind};
 
-use crate::{collect::collect, server::Server, server::forward};
+use crate::{
+    collect::collect,
+    hub::Whose,
+    server::{Server, forward},
+};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use foldhash::HashMap;
 use portreeve_mcp::{
     ClientCapabilities, Outcome, Params, RawJson, Request, RpcError, Version,
-    service::{Description, Failure, Notice, WatchFilter},
+    service::{Description, Failure, Notice},
 };
 use portreeve_model::IsolationKey;
 use portreeve_policy::{Authorized, SystemReason};
@@ -22,14 +26,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Whose lists: servers may offer more to those who can be asked more.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Whose {
-    isolation: IsolationKey,
-    capabilities: ClientCapabilities,
-}
 
 /// How many callers' lists one server keeps; the least recently used leaves.
 const MAX_PARTITIONS: usize = 4096;
@@ -60,8 +56,6 @@ pub(crate) struct Catalogue {
 struct Partition {
     slots: [Slot; 4],
     used: AtomicU64,
-    watched: AtomicBool,
-    gone: CancellationToken,
 }
 
 #[derive(Default)]
@@ -69,12 +63,6 @@ struct Slot {
     current: ArcSwapOption<List>,
     stale: AtomicBool,
     fetching: tokio::sync::Mutex<Option<Instant>>,
-}
-
-impl Drop for Partition {
-    fn drop(&mut self) {
-        self.gone.cancel();
-    }
 }
 
 impl Catalogue {
@@ -124,7 +112,7 @@ impl Catalogue {
 impl Partition {
     fn invalidate(&self, notice: &Notice) {
         let kinds: &[ListKind] = match notice {
-            Notice::Watching(_) => &ListKind::ALL,
+            Notice::Watching(_) | Notice::Interrupted => &ListKind::ALL,
             Notice::ToolsChanged => &[ListKind::Tools],
             Notice::PromptsChanged => &[ListKind::Prompts],
             Notice::ResourcesChanged => &[ListKind::Resources, ListKind::Templates],
@@ -136,14 +124,12 @@ impl Partition {
     }
 }
 
-/// Who looks: the server, the isolation key, and who owns the watcher.
+/// Who looks at which server.
 pub(crate) struct Look<'a> {
     pub(crate) server: &'a Arc<Server>,
     pub(crate) isolation: &'a IsolationKey,
     /// What the caller can be asked, as the server is told of it.
     pub(crate) capabilities: &'a ClientCapabilities,
-    pub(crate) tracker: &'a TaskTracker,
-    pub(crate) shutdown: &'a CancellationToken,
 }
 
 impl Look<'_> {
@@ -194,7 +180,7 @@ impl Look<'_> {
         let slot = &partition.slots[kind as usize];
         let description =
             self.server.describe(self.isolation.clone(), Version::NEWEST).await.map_err(NoList::Failed)?;
-        self.watch(partition, &description);
+        self.keep_watching(&description);
         slot.stale.store(false, Ordering::Release);
         let fetched = self.fetch(kind, &description).await;
         *last = Some(Instant::now());
@@ -247,37 +233,15 @@ impl Look<'_> {
         }
     }
 
-    /// Starts to watch the server for changes of these lists, once.
-    fn watch(&self, partition: &Arc<Partition>, description: &Description) {
+    /// Has the server watched for changes of these lists, for a while from now on.
+    fn keep_watching(&self, description: &Description) {
         let changes = ["tools", "prompts", "resources"]
             .iter()
             .any(|key| description.capabilities.get(key).is_some_and(|cap| cap.get("listChanged").is_some()));
-        if !changes || partition.watched.swap(true, Ordering::AcqRel) {
-            return;
+        if changes {
+            let whose = Whose::of_watch(self.isolation, self.capabilities, description);
+            self.server.hub.keep(self.server, &whose);
         }
-        let mut watch = self.server.watch(self.isolation.clone(), WatchFilter::default());
-        let (weak, gone, shutdown) =
-            (Arc::downgrade(partition), partition.gone.clone(), self.shutdown.clone());
-        self.tracker.spawn(async move {
-            let mut first = true;
-            loop {
-                let notice = tokio::select! {
-                    notice = futures_util::StreamExt::next(&mut watch) => notice,
-                    () = gone.cancelled() => return,
-                    () = shutdown.cancelled() => return,
-                };
-                let (Some(notice), Some(partition)) = (notice, weak.upgrade()) else { break };
-                // The first notice only says that the watch stands.
-                if !std::mem::take(&mut first) || !matches!(notice, Notice::Watching(_)) {
-                    partition.invalidate(&notice);
-                }
-            }
-            if let Some(partition) = weak.upgrade() {
-                partition.watched.store(false, Ordering::Release);
-                // Nobody tells of changes any more, so what is known may be old.
-                partition.invalidate(&Notice::Watching(Vec::new()));
-            }
-        });
     }
 }
 

@@ -2,7 +2,7 @@
 //! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
 //!
 //! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
-//! `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `listen`, `local`, `tasks`,
+//! `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `hub` and `listen`, `local`, `tasks`,
 //! `server` (the only way to a server), `state` (what is sealed), `replicas` and [`hop`] (other processes of this gate), [`record`].
 
 mod aim;
@@ -13,6 +13,7 @@ mod collect;
 pub mod error;
 mod exchange;
 pub mod hop;
+mod hub;
 pub mod listen;
 mod local;
 mod park;
@@ -124,7 +125,7 @@ impl Gateway {
         let servers = setup
             .servers
             .into_iter()
-            .map(Server::new)
+            .map(|server| Server::new(server, hub::Hub::new(setup.tracker.clone(), setup.shutdown.clone())))
             .map(|server| (server.name().clone(), server))
             .collect();
         let now = Timestamp::from_system(SystemTime::now()).0;

@@ -1,149 +1,49 @@
 //! What servers say outside calls, for those who listen: modern `subscriptions/listen` streams and the one stream of a
 //! legacy session for unrelated messages. Nothing unrequested is sent, and only about resources the caller may read.
+//! How servers are watched for all of them together is the hub's business.
+
+mod wanted;
+
+pub(crate) use wanted::{MAX_URIS, Wanted, notice_of, updated};
 
 use crate::{
     Gateway,
     bridge::page,
     exchange::{Last, Out},
+    hub::{Listener, Whose},
     server::Server,
     session::Session,
 };
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use portreeve_mcp::{
-    Code, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame, json,
+    ClientCapabilities, Id, Method, Outcome, Params, RawJson, RpcError, Text, Version, frame,
     meta::SUBSCRIPTION_ID,
-    service::{Description, Notice, Watch, WatchFilter},
+    service::{Description, Failure, Notice},
 };
-use portreeve_model::{IsolationKey, Principal};
+use portreeve_model::Principal;
 use portreeve_policy::Kind;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+use wanted::notification;
 
-/// How long a server may take to confirm what it watches; after that the stream opens with what is certain.
-const CONFIRM: Duration = Duration::from_secs(5);
-/// How many URIs one stream may watch.
-const MAX_URIS: usize = 1024;
-
-/// What a watch that stands again may have missed (mcp.md 4.5: a change is told after a reconnect).
-const MISSED: [Notice; 3] = [Notice::ToolsChanged, Notice::PromptsChanged, Notice::ResourcesChanged];
+/// How long a session's stream waits before it asks again what an unreachable server is.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// A stream of changes.
 pub type Updates = BoxStream<'static, Out>;
 
-/// The notice that a notification stands for.
-pub(crate) fn notice_of(method: &Method, params: Option<&RawJson>) -> Option<Notice> {
-    Some(match method {
-        Method::ToolsChanged => Notice::ToolsChanged,
-        Method::PromptsChanged => Notice::PromptsChanged,
-        Method::ResourcesChanged => Notice::ResourcesChanged,
-        Method::ResourceUpdated => {
-            let params = params?.clone();
-            Notice::ResourceUpdated { uri: params.get("uri")?.string_value()?, params }
-        }
-        _ => return None,
-    })
-}
-
-/// What a listener asked for, less what it may not have.
-#[derive(Debug, Clone, Default)]
-struct Wanted {
-    tools: bool,
-    prompts: bool,
-    resources: bool,
-    uris: Vec<Text>,
-}
-
-impl Wanted {
-    fn read(params: &Params) -> Result<Self, RpcError> {
-        let bad = |what: &str| RpcError::new(Code::INVALID_PARAMS, format!("`params.notifications` {what}"));
-        let wanted = params.get("notifications").filter(|raw| raw.kind() == json::Kind::Object);
-        let wanted = wanted.ok_or_else(|| bad("must be an object"))?;
-        let flag = |key: &str| wanted.get(key).is_some_and(|raw| raw.as_bytes() == b"true");
-        let uris = match wanted.get("resourceSubscriptions") {
-            None => Vec::new(),
-            Some(raw) => raw.elements().ok_or_else(|| bad("has `resourceSubscriptions` that is no array"))?,
-        };
-        if uris.len() > MAX_URIS {
-            return Err(bad("names too many resources"));
-        }
-        Ok(Self {
-            tools: flag("toolsListChanged"),
-            prompts: flag("promptsListChanged"),
-            resources: flag("resourcesListChanged"),
-            uris: uris.iter().filter_map(RawJson::string_value).collect(),
-        })
-    }
-
-    /// Drops what the server cannot tell (check 117).
-    fn limit(&mut self, description: &Description) {
-        let can = |key: &str, what: &str| {
-            let capability = description.capabilities.get(key).and_then(|capability| capability.get(what));
-            capability.is_some_and(|flag| flag.as_bytes() == b"true")
-        };
-        self.tools &= can("tools", "listChanged");
-        self.prompts &= can("prompts", "listChanged");
-        self.resources &= can("resources", "listChanged");
-        if !can("resources", "subscribe") {
-            self.uris.clear();
-        }
-    }
-
-    fn is_nothing(&self) -> bool {
-        !self.tools && !self.prompts && !self.resources && self.uris.is_empty()
-    }
-
-    fn wants(&self, notice: &Notice) -> bool {
-        match notice {
-            Notice::Watching(_) => false,
-            Notice::ToolsChanged => self.tools,
-            Notice::PromptsChanged => self.prompts,
-            Notice::ResourcesChanged => self.resources,
-            Notice::ResourceUpdated { uri, .. } => self.uris.contains(uri),
-        }
-    }
-
-    fn encode(&self) -> RawJson {
-        let mut out = Vec::from(*b"{");
-        let flags = [
-            ("toolsListChanged", self.tools),
-            ("promptsListChanged", self.prompts),
-            ("resourcesListChanged", self.resources),
-        ];
-        for (key, _) in flags.iter().filter(|(_, on)| *on) {
-            json::write_member(&mut out, key, b"true");
-        }
-        if !self.uris.is_empty() {
-            let uris: Vec<&str> = self.uris.iter().map(|uri| uri.as_str()).collect();
-            json::write_member(&mut out, "resourceSubscriptions", RawJson::encode(&uris).as_bytes());
-        }
-        out.push(b'}');
-        RawJson::built(out)
-    }
-}
-
-/// The notification that a notice becomes, with extra members in `_meta`.
-fn notification(notice: &Notice, meta: Option<&RawJson>) -> Option<Vec<u8>> {
-    let (method, params) = match notice {
-        Notice::Watching(_) => return None,
-        Notice::ToolsChanged => (Method::ToolsChanged, RawJson::EMPTY_OBJECT),
-        Notice::PromptsChanged => (Method::PromptsChanged, RawJson::EMPTY_OBJECT),
-        Notice::ResourcesChanged => (Method::ResourcesChanged, RawJson::EMPTY_OBJECT),
-        Notice::ResourceUpdated { params, .. } => (Method::ResourceUpdated, params.with(&["_meta"], &[])),
-    };
-    let params = meta.map_or(params.clone(), |meta| params.with(&[], &[("_meta", meta)]));
-    Some(frame::encode_notification(method.as_str(), Some(&params)))
-}
-
 /// One modern listen stream.
 struct Listening {
     gateway: Arc<Gateway>,
+    principal: Principal,
     server: Arc<Server>,
-    isolation: IsolationKey,
-    wanted: Wanted,
+    /// With the id of the subscription.
     meta: RawJson,
-    watch: Watch,
-    outbox: VecDeque<Vec<u8>>,
+    /// What comes first.
+    acknowledgement: Option<Vec<u8>>,
+    /// `None`: nothing can come.
+    listener: Option<Listener>,
     over: bool,
 }
 
@@ -153,28 +53,25 @@ impl Gateway {
         self: &Arc<Self>,
         principal: &Principal,
         server: &Arc<Server>,
-        id: &Id,
-        params: &Params,
+        (id, params): (&Id, &Params),
+        capabilities: &ClientCapabilities,
     ) -> Result<Updates, RpcError> {
         let mut wanted = Wanted::read(params)?;
         let isolation = server.isolation_key(principal, None);
-        match server.describe(isolation.clone(), Version::NEWEST).await {
-            Ok(description) => wanted.limit(&description),
-            Err(failure) => {
-                self.unreachable(server, &failure);
-                wanted = Wanted::default();
-            }
+        let described = server.describe(isolation.clone(), Version::NEWEST).await;
+        let description = described.map_err(|failure| self.unreachable(server, &failure)).ok();
+        match &description {
+            Some(description) => wanted.limit(description),
+            None => wanted = Wanted::default(),
         }
         wanted.uris.retain(|uri| self.policy.sees(principal, server.name(), Kind::Resource, uri));
         // A stream on which nothing can come stands at once, without the server.
-        let mut watch: Watch = stream::pending().boxed();
-        if !wanted.is_nothing() {
-            watch = server.watch(isolation.clone(), WatchFilter { resources: wanted.uris.clone() });
-            if let Ok(Some(Notice::Watching(uris))) = tokio::time::timeout(CONFIRM, watch.next()).await {
-                wanted.uris.retain(|uri| uris.contains(uri));
-            } else {
-                wanted.uris.clear();
-            }
+        let listener = description.filter(|_| !wanted.is_nothing()).map(|description| {
+            let whose = Whose::of_watch(&isolation, capabilities, &description);
+            server.hub.join(server, &whose, wanted.clone())
+        });
+        if let Some(listener) = &listener {
+            wanted.uris = listener.confirm().await;
         }
         let meta = RawJson::EMPTY_OBJECT.with(&[], &[(SUBSCRIPTION_ID, id.raw())]);
         let honoured =
@@ -182,36 +79,69 @@ impl Gateway {
         let first = frame::encode_notification(Method::ListenAcknowledged.as_str(), Some(&honoured));
         let listening = Listening {
             gateway: self.clone(),
+            principal: principal.clone(),
             server: server.clone(),
-            isolation,
-            wanted,
             meta,
-            watch,
-            outbox: VecDeque::from([first]),
+            acknowledgement: Some(first),
+            listener,
             over: false,
         };
         Ok(stream::unfold(listening, Listening::step).boxed())
     }
 
-    /// Whether the server watches this resource for a legacy session (check 121).
-    pub(crate) async fn confirm_subscription(&self, session: &Session, uri: &Text) -> bool {
-        let filter = WatchFilter { resources: vec![uri.clone()] };
-        let mut watch = session.server.watch(session.isolation.clone(), filter);
-        let first = tokio::time::timeout(CONFIRM, watch.next()).await;
-        matches!(first, Ok(Some(Notice::Watching(uris))) if uris.contains(uri))
+    /// What a legacy session hears of its server from now on.
+    async fn hearing(&self, session: &Session) -> Result<Arc<Listener>, Failure> {
+        if let Some(listener) = session.listener() {
+            return Ok(listener);
+        }
+        let description = session.server.describe(session.isolation.clone(), session.version).await?;
+        Ok(self.hear(session, &description))
+    }
+
+    fn hear(&self, session: &Session, description: &Description) -> Arc<Listener> {
+        let server = &session.server;
+        let mut wanted = Wanted::lists();
+        wanted.limit(description);
+        let capabilities = server.withhold(&session.capabilities, session.version);
+        let whose = Whose::of_watch(&session.isolation, &capabilities, description);
+        session.listen(|| server.hub.join(server, &whose, wanted))
+    }
+
+    /// Watches a resource for a legacy session; whether the server confirmed it (check 121).
+    pub(crate) async fn watch_resource(
+        &self,
+        session: &Session,
+        description: &Description,
+        uri: &Text,
+    ) -> bool {
+        self.hear(session, description).add(uri).await
     }
 
     /// The stream of a legacy session for what belongs to no call. Opening it again closes the older one.
     pub fn session_stream(self: &Arc<Self>, session: &Arc<Session>) -> Updates {
         let following = Following {
             gateway: self.clone(),
-            closed: session.take_stream(),
-            uris: session.subscribed(),
-            watch: None,
+            closed: session.take_stream(&self.shutdown),
             completed: session.server.completed(),
             session: session.clone(),
+            listener: None,
         };
         stream::unfold(following, Following::step).boxed()
+    }
+
+    /// The notification for this caller; updates are only for those who may read the resource (check 122).
+    fn telling(
+        &self,
+        (principal, server): (&Principal, &Server),
+        notice: &Notice,
+        meta: Option<&RawJson>,
+    ) -> Option<Vec<u8>> {
+        if let Notice::ResourceUpdated { uri, .. } = notice
+            && !self.policy.sees(principal, server.name(), Kind::Resource, uri)
+        {
+            return None;
+        }
+        notification(notice, meta)
     }
 }
 
@@ -220,35 +150,31 @@ impl Listening {
         if self.over {
             return None;
         }
-        if let Some(message) = self.outbox.pop_front() {
+        if let Some(message) = self.acknowledgement.take() {
             return Some((Out::Message(message), self));
         }
         loop {
             let notice = tokio::select! {
-                notice = self.watch.next() => notice,
-                () = self.gateway.closing.cancelled() => None,
-            };
-            let Some(notice) = notice else {
-                self.over = true;
-                let result =
-                    RawJson::from_static(r#"{"resultType":"complete"}"#).with(&[], &[("_meta", &self.meta)]);
-                return Some((Out::Last(Last::Outcome(Outcome::Result(result))), self));
-            };
-            // Whoever hears of a change and lists again must not be given the old list.
-            self.server.catalogue.invalidate(&self.isolation, &notice);
-            if matches!(notice, Notice::Watching(_)) {
-                let missed = MISSED.iter().filter(|notice| self.wanted.wants(notice));
-                self.outbox.extend(missed.filter_map(|notice| notification(notice, Some(&self.meta))));
-                if let Some(message) = self.outbox.pop_front() {
-                    return Some((Out::Message(message), self));
+                notice = next(self.listener.as_ref()) => notice,
+                () = self.gateway.closing.cancelled() => {
+                    self.over = true;
+                    let result =
+                        RawJson::from_static(r#"{"resultType":"complete"}"#).with(&[], &[("_meta", &self.meta)]);
+                    return Some((Out::Last(Last::Outcome(Outcome::Result(result))), self));
                 }
-            }
-            if self.wanted.wants(&notice)
-                && let Some(message) = notification(&notice, Some(&self.meta))
-            {
+            };
+            let caller = (&self.principal, &*self.server);
+            if let Some(message) = self.gateway.telling(caller, &notice, Some(&self.meta)) {
                 return Some((Out::Message(message), self));
             }
         }
+    }
+}
+
+async fn next(listener: Option<&Listener>) -> Notice {
+    match listener {
+        Some(listener) => listener.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -257,40 +183,65 @@ struct Following {
     gateway: Arc<Gateway>,
     session: Arc<Session>,
     closed: CancellationToken,
-    uris: tokio::sync::watch::Receiver<Arc<[Text]>>,
-    watch: Option<Watch>,
+    listener: Option<Arc<Listener>>,
     completed: BoxStream<'static, Text>,
 }
 
 impl Following {
     async fn step(mut self) -> Option<(Out, Self)> {
         loop {
-            if self.watch.is_none() {
-                let resources = self.uris.borrow_and_update().to_vec();
-                self.watch = Some(
-                    self.session.server.watch(self.session.isolation.clone(), WatchFilter { resources }),
-                );
-            }
-            let watch = self.watch.as_mut()?;
-            let notice = tokio::select! {
-                notice = watch.next() => notice?,
-                Some(id) = self.completed.next() => {
+            let heard = tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return None,
+                () = self.gateway.closing.cancelled() => return None,
+                Some(id) = self.completed.next() => Heard::Completed(id),
+                heard = hear(&self.gateway, &self.session, self.listener.as_ref()) => heard,
+            };
+            match heard {
+                Heard::Completed(id) => {
                     if self.session.page_done(&id) {
                         return Some((Out::Message(page::complete(&id)), self));
                     }
-                    continue;
                 }
-                changed = self.uris.changed() => {
-                    changed.ok()?;
-                    self.watch = None;
-                    continue;
+                Heard::Ready(listener) => self.listener = Some(listener),
+                Heard::Notice(notice) => {
+                    let caller = (&self.session.principal, &*self.session.server);
+                    if let Some(message) = self.gateway.telling(caller, &notice, None) {
+                        return Some((Out::Message(message), self));
+                    }
                 }
-                () = self.closed.cancelled() => return None,
-                () = self.gateway.closing.cancelled() => return None,
-            };
-            self.session.server.catalogue.invalidate(&self.session.isolation, &notice);
-            if let Some(message) = notification(&notice, None) {
-                return Some((Out::Message(message), self));
+            }
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.closed.cancel();
+        self.session.touch(self.gateway.now().0);
+    }
+}
+
+enum Heard {
+    Ready(Arc<Listener>),
+    Notice(Notice),
+    /// A page is done.
+    Completed(Text),
+}
+
+async fn hear(gateway: &Gateway, session: &Session, listener: Option<&Arc<Listener>>) -> Heard {
+    if let Some(listener) = listener {
+        return Heard::Notice(listener.next().await);
+    }
+    loop {
+        match gateway.hearing(session).await {
+            Ok(listener) => {
+                listener.confirm().await;
+                return Heard::Ready(listener);
+            }
+            Err(failure) => {
+                gateway.unreachable(&session.server, &failure);
+                tokio::time::sleep(ASK_AGAIN).await;
             }
         }
     }

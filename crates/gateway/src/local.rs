@@ -87,7 +87,12 @@ impl Gateway {
             Method::Listen => {
                 let updates = match self.reach(principal, server, method) {
                     Ok(()) => self
-                        .listen(principal, server, &inbound.id, &inbound.params)
+                        .listen(
+                            principal,
+                            server,
+                            (&inbound.id, &inbound.params),
+                            &server.withhold(&envelope.capabilities, Version::NEWEST),
+                        )
                         .await
                         .map_err(Refusal::from),
                     Err(refusal) => Err(refusal),
@@ -175,10 +180,9 @@ impl Gateway {
         if capability.is_none_or(|flag| flag.as_bytes() != b"true") {
             return Err(error::method_not_found(Method::ResourcesSubscribe.as_str()).into());
         }
-        if !self.confirm_subscription(session, uri).await {
+        if !self.watch_resource(session, &description, uri).await {
             return Err(unknown().into());
         }
-        session.subscribe(uri);
         self.holds_something(session).await;
         Ok(RawJson::EMPTY_OBJECT)
     }

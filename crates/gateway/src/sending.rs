@@ -86,7 +86,7 @@ impl Gateway {
     fn open_ring<T>(&self, session: &Session, with: impl FnOnce(&mut Ring) -> Option<T>) -> Option<T> {
         let mut ring = lock(&session.ring);
         // Checked under the lock: whoever ends the session takes the ring away afterwards.
-        if session.ended().is_cancelled() {
+        if session.has_ended() {
             return None;
         }
         with(ring.get_or_insert_with(|| Box::new(Ring::new(self.replay_bounds(), self.replay.clone()))))

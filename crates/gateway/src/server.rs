@@ -1,7 +1,10 @@
 //! The configured servers, and the one place that sends anything to one: [`forward`] takes an [`Authorized`] by value,
 //! which only `policy` makes. The services themselves are private to this file.
 
-use crate::catalogue::Catalogue;
+use crate::{
+    catalogue::Catalogue,
+    hub::{Hub, Whose},
+};
 use futures_core::stream::BoxStream;
 use portreeve_mcp::{
     Ctx, Era, Leg, RawJson, Request, Service, Text, Version,
@@ -92,10 +95,11 @@ pub struct Server {
     pub(crate) eras: Eras,
     pub(crate) holds_children: bool,
     pub(crate) catalogue: Catalogue,
+    pub(crate) hub: Hub,
 }
 
 impl Server {
-    pub(crate) fn new(setup: ServerSetup) -> Arc<Self> {
+    pub(crate) fn new(setup: ServerSetup, hub: Hub) -> Arc<Self> {
         Arc::new(Self {
             name: setup.name,
             service: setup.service,
@@ -106,6 +110,7 @@ impl Server {
             eras: setup.eras,
             holds_children: setup.holds_children,
             catalogue: Catalogue::default(),
+            hub,
         })
     }
 
@@ -158,10 +163,13 @@ impl Server {
         self.service.completed()
     }
 
-    pub(crate) fn watch(&self, isolation: IsolationKey, filter: WatchFilter) -> Watch {
+    /// Watches the server; only its hub does.
+    pub(crate) fn watch(&self, whose: &Whose, filter: WatchFilter) -> Watch {
         let proof = Authorized::system(SystemReason::Watch, self.name.clone());
         debug_assert!(proof.permits("subscriptions/listen"));
-        self.service.watch(self.system_ctx(isolation), filter)
+        let mut ctx = self.system_ctx(whose.isolation.clone());
+        ctx.capabilities = whose.capabilities.clone();
+        self.service.watch(ctx, filter)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::{
     Gateway,
+    hub::Listener,
     ring::Ring,
     server::{Isolation, Server},
     state::SessionState,
@@ -32,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 const SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long live state is kept without use; after that the session is re-created from its id when it comes back.
 const IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long a session without a stream goes on hearing changes, for a client that opens another one.
+const RESTING: Duration = Duration::from_secs(5 * 60);
 /// A sealed id may have this many bytes (decision D15); capabilities that do not fit are cut to the known ones.
 const MAX_ID: usize = 1024;
 /// How many bytes of raw capabilities and client information go into an id.
@@ -91,14 +94,22 @@ pub struct Session {
     in_flight: Mutex<HashMap<Id, Arc<CancelFlag>>>,
     /// Pages that the client was asked to open, by the ids under which their completion may be told.
     pages: Mutex<VecDeque<Text>>,
-    subscriptions: tokio::sync::watch::Sender<Arc<[Text]>>,
-    stream: Mutex<Option<CancellationToken>>,
+    hearing: Mutex<Hearing>,
     used: AtomicU64,
     /// What its event streams have said; made with the first stream.
     pub(crate) ring: Mutex<Option<Box<Ring>>>,
     /// Whether other replicas know that it cannot be re-created from its id.
     held: AtomicBool,
-    ended: CancellationToken,
+    ended: AtomicBool,
+}
+
+/// What a session hears outside calls; nothing for one that has neither a stream nor a subscription.
+#[derive(Default)]
+struct Hearing {
+    listener: Option<Arc<Listener>>,
+    stream: Option<CancellationToken>,
+    /// It once heard something and then nothing: what it missed meanwhile has to be made up for.
+    interrupted: bool,
 }
 
 /// Where a session is.
@@ -113,6 +124,12 @@ pub enum Whereabouts {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hearing {
+    fn has_stream(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| !stream.is_cancelled())
+    }
 }
 
 impl Session {
@@ -136,9 +153,9 @@ impl Session {
         &self.server
     }
 
-    /// Cancelled when the session ends: streams close.
-    pub fn ended(&self) -> &CancellationToken {
-        &self.ended
+    /// Whether its client, or the client's connection, has ended it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// The level that the client set, if it did.
@@ -198,34 +215,64 @@ impl Session {
         at.is_some_and(|at| pages.remove(at).is_some())
     }
 
-    pub(crate) fn subscribed(&self) -> tokio::sync::watch::Receiver<Arc<[Text]>> {
-        self.subscriptions.subscribe()
+    /// What it hears, if it does.
+    pub(crate) fn listener(&self) -> Option<Arc<Listener>> {
+        lock(&self.hearing).listener.clone()
     }
 
-    pub(crate) fn subscribe(&self, uri: &Text) {
-        self.subscriptions.send_modify(|uris| {
-            if !uris.contains(uri) {
-                *uris = uris.iter().cloned().chain([uri.clone()]).collect();
-            }
-        });
+    /// Listens from now on, unless it does already.
+    pub(crate) fn listen(&self, join: impl FnOnce() -> Listener) -> Arc<Listener> {
+        let mut hearing = lock(&self.hearing);
+        if let Some(listener) = &hearing.listener {
+            return listener.clone();
+        }
+        let listener = Arc::new(join());
+        hearing.listener = Some(listener.clone());
+        if std::mem::take(&mut hearing.interrupted) {
+            listener.may_have_missed();
+        }
+        listener
     }
 
     pub(crate) fn unsubscribe(&self, uri: &Text) {
-        self.subscriptions
-            .send_modify(|uris| *uris = uris.iter().filter(|known| *known != uri).cloned().collect());
+        if let Some(listener) = self.listener() {
+            listener.remove(uri);
+        }
     }
 
     /// Takes over the session's one stream for unrelated messages; an older one closes.
-    pub(crate) fn take_stream(&self) -> CancellationToken {
-        let token = self.ended.child_token();
-        if let Some(older) = lock(&self.stream).replace(token.clone()) {
+    pub(crate) fn take_stream(&self, shutdown: &CancellationToken) -> CancellationToken {
+        let token = shutdown.child_token();
+        if self.has_ended() {
+            token.cancel();
+        }
+        if let Some(older) = lock(&self.hearing).stream.replace(token.clone()) {
             older.cancel();
         }
         token
     }
 
+    /// It was used.
+    pub(crate) fn touch(&self, now: u64) {
+        self.used.store(now, Ordering::Relaxed);
+    }
+
+    /// Stops listening for a client that has had no stream for a while. What it subscribed to it still gets when it comes.
+    fn rest(&self, now: u64) {
+        if !self.unused_for(RESTING, now) {
+            return;
+        }
+        let mut hearing = lock(&self.hearing);
+        if !hearing.has_stream() && hearing.listener.as_ref().is_some_and(|it| !it.has_resources()) {
+            *hearing = Hearing { listener: None, stream: None, interrupted: true };
+        }
+    }
+
     fn end(&self) {
-        self.ended.cancel();
+        self.ended.store(true, Ordering::Release);
+        if let Some(stream) = std::mem::take(&mut *lock(&self.hearing)).stream {
+            stream.cancel();
+        }
         lock(&self.pending).clear();
         drop(lock(&self.ring).take());
         for flag in lock(&self.in_flight).values() {
@@ -240,9 +287,16 @@ impl Session {
     }
 
     fn is_idle(&self, now: u64) -> bool {
-        self.used.load(Ordering::Relaxed) + u64::try_from(IDLE.as_millis()).unwrap_or(u64::MAX) < now
-            && lock(&self.in_flight).is_empty()
-            && lock(&self.stream).as_ref().is_none_or(CancellationToken::is_cancelled)
+        self.unused_for(IDLE, now) && lock(&self.in_flight).is_empty() && !lock(&self.hearing).has_stream()
+    }
+
+    fn unused_for(&self, time: Duration, now: u64) -> bool {
+        self.used.load(Ordering::Relaxed) + u64::try_from(time.as_millis()).unwrap_or(u64::MAX) < now
+    }
+
+    /// Whether it has something that its id does not tell: a session that is made anew from it would lack that.
+    fn holds_subscriptions(&self) -> bool {
+        self.listener().is_some_and(|listener| listener.has_resources())
     }
 }
 
@@ -275,10 +329,17 @@ impl Sessions {
     }
 
     pub(crate) fn sweep(&self, now: u64) {
+        let until = now + u64::try_from(SESSION_TTL.as_millis()).unwrap_or(u64::MAX);
         for shard in &self.shards {
-            lock(shard).retain(|_, session| {
+            lock(shard).retain(|id, session| {
                 session.sweep_streams();
-                !session.is_idle(now)
+                session.rest(now);
+                let leaves = session.is_idle(now);
+                if leaves && session.holds_subscriptions() {
+                    // Its client has to learn that nothing is watched for it any more (decision D16).
+                    lock(&self.revoked).insert(id.clone(), until);
+                }
+                !leaves
             });
         }
         lock(&self.revoked).retain(|_, until| *until > now);
@@ -339,12 +400,11 @@ impl Gateway {
             pending: Mutex::default(),
             in_flight: Mutex::default(),
             pages: Mutex::default(),
-            subscriptions: tokio::sync::watch::Sender::new(Arc::from([])),
-            stream: Mutex::default(),
+            hearing: Mutex::default(),
             used: AtomicU64::new(self.now().0),
             ring: Mutex::default(),
             held: AtomicBool::new(false),
-            ended: self.shutdown.child_token(),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -359,7 +419,7 @@ impl Gateway {
         if let Some(session) = known {
             let same = session.principal == *principal && Arc::ptr_eq(&session.server, server);
             session.used.store(self.now().0, Ordering::Relaxed);
-            let here = same && !session.ended.is_cancelled();
+            let here = same && !session.has_ended();
             return if here { Whereabouts::Here(session) } else { Whereabouts::Nowhere };
         }
         if lock(&self.sessions.revoked).contains_key(id) {
@@ -423,6 +483,8 @@ impl Gateway {
         };
         let Some(hello) = greeting() else { return Whereabouts::Nowhere };
         let session = self.live_session(id, principal, server, hello);
+        // Whatever it heard before, somebody else heard.
+        lock(&session.hearing).interrupted = true;
         Whereabouts::Here(self.sessions.shard(id).entry(id.into()).or_insert(session).clone())
     }
 

@@ -337,11 +337,23 @@ pub struct WatchFilter {
     pub resources: Vec<Text>,
 }
 
+impl WatchFilter {
+    /// Whether an update of `uri` is an update of `watched`: it is the same, or a part of it (spec: server/resources,
+    /// "may be a sub-resource of the one that the client actually subscribed to").
+    pub fn covers(watched: &str, uri: &str) -> bool {
+        uri.strip_prefix(watched).is_some_and(|rest| {
+            rest.is_empty() || watched.ends_with('/') || rest.starts_with(['/', '?', '#'])
+        })
+    }
+}
+
 /// Something that a server says outside any call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The watch stands; these of the wanted URIs are watched. First notice, again after a reconnection.
     Watching(Vec<Text>),
+    /// The watch broke off, and what is known may be old. [`Notice::Watching`] follows when it stands again.
+    Interrupted,
     /// Its tools changed.
     ToolsChanged,
     /// Its prompts changed.

@@ -7,7 +7,7 @@ pub(crate) mod handshake;
 
 use crate::{
     slots::Held,
-    switchboard::{self, Completed, Entry, Peer, Role, Switchboard},
+    switchboard::{self, Completed, Entry, Notices, Peer, Role, Switchboard},
     wire,
 };
 use portreeve_mcp::{
@@ -94,6 +94,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) tracker: &'a TaskTracker,
     pub(crate) shutdown: &'a CancellationToken,
     pub(crate) completed: &'a Completed,
+    pub(crate) notices: Notices,
 }
 
 /// One end of a line: ours.
@@ -116,7 +117,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// A line, and the queue that its carrier reads. The carrier closes the queue when it takes no more messages.
-    pub(crate) fn new(setup: &Setup<'_>) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
+    pub(crate) fn new(setup: Setup<'_>) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (writer, queue) = mpsc::channel(QUEUE);
         let link = Arc::new(Self {
             name: setup.name.clone(),
@@ -124,6 +125,7 @@ impl Link {
             receipts: setup.receipts,
             board: Switchboard::new(
                 setup.name.to_string(),
+                setup.notices,
                 Arc::new(AtomicBool::new(false)),
                 setup.completed.clone(),
             ),
@@ -234,6 +236,12 @@ impl Held for Link {
 
     fn close(&self) {
         self.unwanted.cancel();
+    }
+
+    fn needed(&self) -> bool {
+        // Lists of a child change by calls, and calls bring it back; a server elsewhere changes them by itself.
+        let elsewhere = self.receipts == Receipts::Given;
+        self.board.has_subscriptions() || (elsewhere && self.board.is_watched())
     }
 }
 

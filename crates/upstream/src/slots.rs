@@ -65,6 +65,7 @@ pub(crate) struct Slots<K, T> {
     total: usize,
     inner: Mutex<Inner<K, T>>,
     freed: Notify,
+    opened: Notify,
 }
 
 /// The use of a slot, until dropped.
@@ -76,7 +77,13 @@ pub(crate) struct Lease<K: Eq + Hash + Clone, T: Held> {
 impl<K: Eq + Hash + Clone, T: Held> Slots<K, T> {
     pub(crate) fn new(per_key: usize, total: usize) -> Arc<Self> {
         let inner = Inner { groups: HashMap::default(), count: 0 };
-        Arc::new(Self { per_key, total, inner: Mutex::new(inner), freed: Notify::new() })
+        Arc::new(Self {
+            per_key,
+            total,
+            inner: Mutex::new(inner),
+            freed: Notify::new(),
+            opened: Notify::new(),
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner<K, T>> {
@@ -150,6 +157,19 @@ impl<K: Eq + Hash + Clone, T: Held> Slots<K, T> {
         let inner = self.lock();
         let group = inner.groups.get(key).map(Vec::as_slice).unwrap_or_default();
         group.iter().filter_map(|slot| slot.held.load_full()).filter(|held| held.alive()).collect()
+    }
+
+    /// The first session that lives under this key, whoever uses it; waits until there is one, and opens none.
+    pub(crate) async fn living(&self, key: &K) -> Arc<T> {
+        loop {
+            let opened = self.opened.notified();
+            tokio::pin!(opened);
+            opened.as_mut().enable();
+            if let Some(first) = self.of_key(key).into_iter().next() {
+                return first;
+            }
+            opened.await;
+        }
     }
 
     /// Takes away what nobody used for this long, and closes it.
@@ -227,6 +247,7 @@ impl<K: Eq + Hash + Clone, T: Held> Lease<K, T> {
         }
         let fresh = open().await?;
         self.slot.held.store(Some(Arc::clone(&fresh)));
+        self.slots.opened.notify_waiters();
         Ok(fresh)
     }
 
@@ -290,6 +311,22 @@ mod tests {
         let a = slots.acquire(&1, Mode::Shared, NOW).await.unwrap();
         let b = slots.acquire(&1, Mode::Shared, NOW).await.unwrap();
         assert_eq!((exclusive.slot.index, a.slot.index, b.slot.index), (0, 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_only_watches_waits_for_a_session_and_takes_no_place() {
+        let slots = Slots::new(1, 1);
+        let living = slots.living(&1);
+        tokio::pin!(living);
+        assert!(futures_util::poll!(living.as_mut()).is_pending());
+        let other = slots.acquire(&2, Mode::Exclusive, NOW).await.unwrap();
+        fill(&other, 1).await;
+        drop(other);
+        assert!(futures_util::poll!(living.as_mut()).is_pending(), "of another key");
+        let lease = slots.acquire(&1, Mode::Exclusive, NOW).await.unwrap();
+        fill(&lease, 2).await;
+        assert_eq!(living.await.1, 2);
+        assert_eq!(slots.living(&1).await.1, 2, "though it is leased");
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use crate::{
         handshake::{self, First, Trouble, unreachable},
     },
     slots::{Held, Lease, Mode, Slots},
-    switchboard::{Completed, Entry, Peer, Role},
+    switchboard::{Completed, Entry, Notices, Peer, Role},
     timer::Timer,
     watching::{self, Watched},
     wire,
@@ -32,6 +32,7 @@ use portreeve_mcp::{
 };
 use portreeve_model::IsolationKey;
 use std::{
+    collections::HashMap,
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -85,6 +86,8 @@ pub(crate) struct Stdio {
     spare: Mutex<Option<(ChildKey, Arc<Link>)>>,
     pace: Arc<Pace>,
     completed: Completed,
+    /// Where the children of one key tell their notices: who watches one of them watches all.
+    notices: Mutex<HashMap<(IsolationKey, ClientCapabilities), Notices, foldhash::fast::RandomState>>,
     reaping: AtomicBool,
     own: Weak<Stdio>,
 }
@@ -106,6 +109,7 @@ impl Stdio {
             spare: Mutex::default(),
             pace: Arc::default(),
             completed: Completed::new(),
+            notices: Mutex::default(),
             reaping: AtomicBool::new(false),
             own: Weak::clone(own),
         })
@@ -113,6 +117,12 @@ impl Stdio {
 
     fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn notices(&self, ctx: &Ctx) -> Notices {
+        let mut all = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, notices| notices.is_shared());
+        all.entry((ctx.isolation.clone(), ctx.capabilities.clone())).or_insert_with(Notices::new).clone()
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Option<(ChildKey, Arc<Link>)>> {
@@ -206,8 +216,9 @@ impl Stdio {
             limit: self.runtime.limits.upstream_message,
             pace: &self.pace,
             completed: &self.completed,
+            notices: self.notices(ctx),
         };
-        let link = child::start(&start).map_err(Trouble::Failed)?;
+        let link = child::start(start).map_err(Trouble::Failed)?;
         let closing = Closing::new(&link);
         let ids = || self.next_id();
         let agreed = handshake::run(&link, ctx, self.config.era, first, &ids);
@@ -332,19 +343,24 @@ impl Stdio {
         let this = Arc::clone(self);
         let (tracker, shutdown) = (self.runtime.tracker.clone(), self.runtime.shutdown.clone());
         watching::start(&tracker, shutdown, move |out| async move {
-            watching::again_and_again(&out, || this.watch_once(&ctx, &filter, &out)).await;
+            let once = || this.watch_once(&ctx, &filter, &out);
+            let key = Self::key(&ctx, Era::Legacy);
+            let back = || async { drop(this.children.living(&key).await) };
+            watching::again_and_again(&out, once, back).await;
         })
     }
 
     async fn watch_once(&self, ctx: &Ctx, filter: &WatchFilter, out: &mpsc::Sender<Notice>) -> Watched {
+        let key = Self::key(ctx, Era::Legacy);
+        // A child that serves calls can be watched meanwhile, and watching takes it from nobody.
+        if let Some(link) = self.children.of_key(&key).into_iter().next() {
+            return self.watch_legacy(&link, filter, out).await;
+        }
         let Ok((lease, link)) = self.lease(ctx).await else { return Watched::Failed };
         let Some(description) = link.description() else { return Watched::Failed };
         if description.version.era() == Era::Legacy {
-            // Who only wants to hear of lists does not keep a child from those who call.
-            let _lease = (!filter.resources.is_empty()).then_some(lease);
-            let next_id = || self.next_id();
-            watching::legacy(&link, description, filter, &next_id, link.ended(), out).await;
-            return if link.was_let_go() { Watched::LetGo } else { Watched::Broken };
+            drop(lease);
+            return self.watch_legacy(&link, filter, out).await;
         }
         let id = self.next_id();
         let mut params = Params::default();
@@ -356,6 +372,19 @@ impl Stdio {
             return Watched::Failed;
         }
         Watched::stood(listen(&mut entry, out).await)
+    }
+
+    /// Watches a child until it ends. Only one that watches resources for us is kept for the watch.
+    async fn watch_legacy(
+        &self,
+        link: &Arc<Link>,
+        filter: &WatchFilter,
+        out: &mpsc::Sender<Notice>,
+    ) -> Watched {
+        let Some(description) = link.description() else { return Watched::Failed };
+        let next_id = || self.next_id();
+        watching::legacy(link, description, filter, &next_id, link.ended(), out).await;
+        if link.was_let_go() { Watched::LetGo } else { Watched::Broken }
     }
 
     fn start_reaper(&self) {

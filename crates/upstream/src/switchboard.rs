@@ -28,6 +28,25 @@ const INBOX: usize = 64;
 /// Notices that a slow watcher may be behind before it is told that everything changed.
 const NOTICES: usize = 256;
 
+/// Where a server's notices go: one for each session, or one for several that are watched together.
+#[derive(Clone)]
+pub(crate) struct Notices(Arc<broadcast::Sender<Notice>>);
+
+impl Notices {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(broadcast::channel(NOTICES).0))
+    }
+
+    pub(crate) fn hear(&self) -> broadcast::Receiver<Notice> {
+        self.0.subscribe()
+    }
+
+    /// Whether anybody could tell or hear something besides the one who asks.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1 || self.0.receiver_count() > 0
+    }
+}
+
 /// A server at the other end of something that many calls share.
 pub(crate) trait Peer: Send + Sync + 'static {
     /// Its calls.
@@ -100,7 +119,7 @@ impl Completed {
 pub(crate) struct Switchboard {
     server: String,
     calls: Mutex<Calls>,
-    notices: broadcast::Sender<Notice>,
+    notices: Notices,
     completed: Completed,
     /// Set when a question came while a call was running.
     unlinked_asks: Arc<AtomicBool>,
@@ -109,11 +128,16 @@ pub(crate) struct Switchboard {
 }
 
 impl Switchboard {
-    pub(crate) fn new(server: String, unlinked_asks: Arc<AtomicBool>, completed: Completed) -> Self {
+    pub(crate) fn new(
+        server: String,
+        notices: Notices,
+        unlinked_asks: Arc<AtomicBool>,
+        completed: Completed,
+    ) -> Self {
         Self {
             server,
             calls: Mutex::default(),
-            notices: broadcast::channel(NOTICES).0,
+            notices,
             completed,
             unlinked_asks,
             subscribed: tokio::sync::Mutex::default(),
@@ -126,12 +150,23 @@ impl Switchboard {
 
     /// Hears what the server says outside calls.
     pub(crate) fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
+        self.notices.hear()
+    }
+
+    /// Whether anybody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.notices.0.receiver_count() > 0
+    }
+
+    /// Whether the server was asked to watch a resource.
+    pub(crate) fn has_subscriptions(&self) -> bool {
+        // Whoever holds the lock is about to change them.
+        self.subscribed.try_lock().is_ok_and(|subscribed| !subscribed.is_empty())
     }
 
     /// Tells those who watch; there may be none.
     pub(crate) fn tell(&self, notice: Notice) {
-        let _ = self.notices.send(notice);
+        let _ = self.notices.0.send(notice);
     }
 
     /// A page is done that somebody was asked to open.

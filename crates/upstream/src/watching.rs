@@ -15,6 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const QUEUE: usize = 64;
 /// Attempts that came to nothing, one after another, before a watch ends.
 const MAX_FAILURES: u32 = 8;
+/// How long a server may take to confirm one subscription.
+const TAKE: Duration = Duration::from_secs(4);
 /// How long others who subscribe wait for a server to confirm the end of a subscription.
 const GIVE_BACK: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -62,18 +64,27 @@ impl Watched {
     }
 }
 
-/// Watches anew whenever a watch has broken off, ever more slowly while nothing comes of it.
-pub(crate) async fn again_and_again<F>(out: &mpsc::Sender<Notice>, mut once: impl FnMut() -> F)
-where
+/// Watches anew whenever a watch has broken off, ever more slowly while nothing comes of it. What was let go is only
+/// watched again when somebody else has brought it back.
+pub(crate) async fn again_and_again<F, B>(
+    out: &mpsc::Sender<Notice>,
+    mut once: impl FnMut() -> F,
+    mut brought_back: impl FnMut() -> B,
+) where
     F: Future<Output = Watched>,
+    B: Future<Output = ()>,
 {
     let mut failures = 0;
     while failures < MAX_FAILURES && !out.is_closed() {
-        failures = match once().await {
-            Watched::Broken => 0,
-            Watched::Failed => failures + 1,
-            Watched::LetGo => return,
-        };
+        let watched = once().await;
+        failures = if watched == Watched::Failed { failures + 1 } else { 0 };
+        if failures == 0 && out.send(Notice::Interrupted).await.is_err() {
+            return;
+        }
+        if watched == Watched::LetGo {
+            brought_back().await;
+            continue;
+        }
         let delay = Duration::from_millis(500).saturating_mul(1 << failures).min(LONGEST_DELAY);
         tokio::time::sleep(delay).await;
     }
@@ -124,11 +135,14 @@ pub(crate) async fn legacy<P: Peer>(
             received = notices.recv() => received,
             () = ended.as_mut() => return,
         };
-        let Some(told) = told(received) else { return };
-        for notice in told {
-            if passes(&notice, &uris) && out.send(notice).await.is_err() {
-                return;
-            }
+        let notice = match received {
+            // A stream that stands again, or one who lost something: anything may have happened.
+            Ok(Notice::Watching(_)) | Err(RecvError::Lagged(_)) => Notice::Watching(uris.clone()),
+            Ok(notice) => notice,
+            Err(RecvError::Closed) => return,
+        };
+        if passes(&notice, &uris) && out.send(notice).await.is_err() {
+            return;
         }
     }
 }
@@ -149,7 +163,8 @@ impl<P: Peer> Subscriptions<P> {
             if count == 0 {
                 let id = next_id();
                 let message = wire::own_request(&Id::number(id), &Method::ResourcesSubscribe, "uri", uri);
-                if !matches!(peer.exchange(id, message).await, Ok(Outcome::Result(_))) {
+                let answer = tokio::time::timeout(TAKE, peer.exchange(id, message)).await;
+                if !matches!(answer, Ok(Ok(Outcome::Result(_)))) {
                     continue;
                 }
             }
@@ -188,19 +203,7 @@ async fn give_back<P: Peer>(peer: Arc<P>, taken: Vec<(Text, u64)>) {
 /// Whether a notice is for a watch of these URIs.
 fn passes(notice: &Notice, uris: &[Text]) -> bool {
     match notice {
-        // A server may say that a part of a watched resource changed.
-        Notice::ResourceUpdated { uri, .. } => uris.iter().any(|watched| uri.starts_with(watched.as_str())),
+        Notice::ResourceUpdated { uri, .. } => uris.iter().any(|watched| WatchFilter::covers(watched, uri)),
         _ => true,
-    }
-}
-
-/// What came over the broadcast; one who lost something is told that everything changed.
-fn told(received: Result<Notice, RecvError>) -> Option<Vec<Notice>> {
-    match received {
-        Ok(notice) => Some(vec![notice]),
-        Err(RecvError::Lagged(_)) => {
-            Some(vec![Notice::ToolsChanged, Notice::PromptsChanged, Notice::ResourcesChanged])
-        }
-        Err(RecvError::Closed) => None,
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         handshake::{self, First, Trouble, unreachable},
     },
     slots::{Held, Mode},
-    switchboard::Role,
+    switchboard::{Notices, Role},
     timer::Timer,
     watching,
 };
@@ -127,12 +127,13 @@ impl Http {
         let (messages, uri) = opened.unwrap_or_else(|_| {
             Err(NoLine::NotOffered(undecided(format!("no endpoint was named within {ENDPOINT_WAIT:?}"))))
         })?;
-        let (link, queue) = Link::new(&Setup {
+        let (link, queue) = Link::new(Setup {
             name: &self.name,
             receipts: Receipts::Given,
             tracker: &self.runtime.tracker,
             shutdown: &self.runtime.shutdown,
             completed: &self.completed,
+            notices: Notices::new(),
         });
         let closing = Closing::new(&link);
         let post = Post { pool: Arc::clone(&self.pool), uri, headers };
@@ -186,10 +187,16 @@ impl Http {
         filter: &WatchFilter,
         out: &mpsc::Sender<Notice>,
     ) -> bool {
-        let Ok(lease) = self.lines.acquire(&SessionKey::of(ctx), Mode::Shared, BUSY_WAIT).await else {
-            return false;
+        let key = SessionKey::of(ctx);
+        // A line that carries calls can be watched meanwhile, and watching takes it from nobody.
+        let link = match self.lines.of_key(&key).into_iter().next() {
+            Some(link) => link,
+            None => {
+                let Ok(lease) = self.lines.acquire(&key, Mode::Shared, BUSY_WAIT).await else { return false };
+                let Ok(link) = lease.get(|| Box::pin(self.open_line(ctx))).await else { return false };
+                link
+            }
         };
-        let Ok(link) = lease.get(|| Box::pin(self.open_line(ctx))).await else { return false };
         let Some(description) = link.description() else { return false };
         let next_id = || self.next_id();
         watching::legacy(&link, description, filter, &next_id, link.ended(), out).await;

@@ -10,13 +10,13 @@ use super::{
 use crate::{
     Runtime,
     slots::Held,
-    switchboard::{self, Entry, Peer, Role, Switchboard},
+    switchboard::{self, Entry, Notices, Peer, Role, Switchboard},
     wire,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use portreeve_mcp::{
     ClientCapabilities, Ctx, Id, LogLevel, Outcome, Text, header,
-    service::{Description, Failure, FailureKind},
+    service::{Description, Failure, FailureKind, Notice},
     version::Feature,
 };
 use portreeve_model::{IsolationKey, Secret, ServerName};
@@ -163,6 +163,7 @@ impl Http {
             has_id,
             board: Switchboard::new(
                 self.name.to_string(),
+                Notices::new(),
                 Arc::clone(&self.asks_on_get),
                 self.completed.clone(),
             ),
@@ -208,8 +209,10 @@ impl Held for Session {
     }
 
     fn needed(&self) -> bool {
+        // Its GET stream is the only place where changes are heard.
+        let watched = self.board.is_watched();
         let until = self.kept_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        watched || until.is_some_and(|until| Instant::now() < until)
     }
 
     fn close(&self) {
@@ -365,8 +368,11 @@ impl Session {
             let mut delay = Duration::from_secs(1);
             match self.resume(last.as_ref()).await {
                 Ok(mut messages) => {
-                    if let Some(ready) = ready.take() {
-                        let _ = ready.send(());
+                    match ready.take() {
+                        Some(ready) => drop(ready.send(())),
+                        // What was said between the streams is lost, unless the server could begin where it stopped.
+                        None if last.is_none() => self.board.tell(Notice::Watching(Vec::new())),
+                        None => {}
                     }
                     if self.read(&mut messages).await {
                         failures = 0;

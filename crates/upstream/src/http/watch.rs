@@ -20,10 +20,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(30);
 pub(crate) fn start(http: Arc<Http>, ctx: Ctx, filter: WatchFilter) -> Watch {
     let (tracker, shutdown) = (http.runtime.tracker.clone(), http.runtime.shutdown.clone());
     watching::start(&tracker, shutdown, move |out| async move {
-        watching::again_and_again(&out, || async {
-            watching::Watched::stood(once(&http, &ctx, &filter, &out).await)
-        })
-        .await;
+        let once = || async { watching::Watched::stood(once(&http, &ctx, &filter, &out).await) };
+        watching::again_and_again(&out, once, || std::future::ready(())).await;
     })
 }
 
@@ -71,8 +69,15 @@ async fn modern(http: &Http, ctx: &Ctx, filter: &WatchFilter, out: &mpsc::Sender
 
 async fn legacy(http: &Http, ctx: &Ctx, filter: &WatchFilter, out: &mpsc::Sender<Notice>) -> bool {
     let key = SessionKey::of(ctx);
-    let Ok(lease) = http.sessions.acquire(&key, Mode::Shared, OPEN_WAIT).await else { return false };
-    let Ok(session) = lease.get(|| Box::pin(http.open_session(ctx))).await else { return false };
+    // A session that serves calls can be watched meanwhile, and watching takes it from nobody.
+    let session = match http.sessions.of_key(&key).into_iter().next() {
+        Some(session) => session,
+        None => {
+            let Ok(lease) = http.sessions.acquire(&key, Mode::Shared, OPEN_WAIT).await else { return false };
+            let Ok(session) = lease.get(|| Box::pin(http.open_session(ctx))).await else { return false };
+            session
+        }
+    };
     session.listen().await;
     let next_id = || http.next_id();
     watching::legacy(&session, &session.description, filter, &next_id, session.ended(), out).await;

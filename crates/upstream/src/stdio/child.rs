@@ -5,7 +5,7 @@
 use super::pace::Pace;
 use crate::{
     link::{Link, Outgoing, Receipts, Setup},
-    switchboard::Completed,
+    switchboard::{Completed, Notices},
     wire,
 };
 use bytes::{Bytes, BytesMut};
@@ -37,18 +37,20 @@ pub(crate) struct Start<'a> {
     pub(crate) limit: usize,
     pub(crate) pace: &'a Arc<Pace>,
     pub(crate) completed: &'a Completed,
+    pub(crate) notices: Notices,
 }
 
 /// Starts a child and the task that serves it.
-pub(crate) fn start(start: &Start<'_>) -> Result<Arc<Link>, Failure> {
+pub(crate) fn start(start: Start<'_>) -> Result<Arc<Link>, Failure> {
     let (child, stdin, stdout) = Child::spawn(start.spec, start.supervisor)
         .map_err(|error| Failure::new(FailureKind::Unreachable, chain(&error)))?;
-    let (link, lines) = Link::new(&Setup {
+    let (link, lines) = Link::new(Setup {
         name: &start.spec.name,
         receipts: Receipts::None,
         tracker: start.tracker,
         shutdown: start.shutdown,
         completed: start.completed,
+        notices: start.notices,
     });
     tracing::debug!(server = %link.name, pid = child.id(), "a child has been started");
     let serve = serve(Arc::clone(&link), child, stdin, stdout, lines, start.limit, Arc::clone(start.pace));
