@@ -132,8 +132,6 @@ async fn check_118_two_streams_hear_each_its_own() {
         for _ in 0..2 {
             call(gate, path, "change_list", json!({"list": "tools"})).await;
             call(gate, path, "update_resource", json!({"text": "x"})).await;
-        }
-        for _ in 0..2 {
             let change = tools.event().await.expect("a change");
             assert_eq!(
                 (&change["method"], subscription(&change)),

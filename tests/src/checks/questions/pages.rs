@@ -198,8 +198,8 @@ async fn check_105_the_same_era_hears_the_refusal_itself_and_that_the_page_is_do
         server.say(child, done(id));
     }
     assert_eq!(stream.event().await.expect("the end of the page"), done("e1"));
-    // The first child is the one that is watched.
-    server.say(0, json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+    // The child that serves the calls is the one that is watched.
+    server.say(child, json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
     assert_eq!(stream.event().await.expect("a change")["method"], "notifications/tools/list_changed");
     let next = elsewhere.event().await.expect("a change");
     assert_eq!(next["method"], "notifications/tools/list_changed", "another session was not asked");
