@@ -333,6 +333,7 @@ async fn check_120_a_watch_is_resumed_on_a_new_stream_and_says_so() {
     old.say(0, &json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
     assert_eq!(heard().await, Notice::ToolsChanged);
     old.cut(0);
+    assert_eq!(heard().await, Notice::Interrupted);
     assert_eq!(heard().await, Notice::Watching(vec!["a:1".into()]));
     old.say(
         1,
