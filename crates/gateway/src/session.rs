@@ -174,7 +174,7 @@ impl Session {
         let flag = Arc::new(CancelFlag::default());
         lock(&self.in_flight).insert(id.clone(), flag.clone());
         // Whoever ends the session after this finds the entry.
-        if self.ended.is_cancelled() {
+        if self.has_ended() {
             flag.raise();
         }
         InFlight { session: self.clone(), id: id.clone(), flag }
