@@ -9,9 +9,9 @@ use portreeve_model::{Principal, PrincipalId, ServerName};
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
 /// How long the answer of an ended call can be fetched again.
 const GRACE: Duration = Duration::from_secs(60);

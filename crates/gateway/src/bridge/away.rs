@@ -18,7 +18,7 @@ use portreeve_mcp::{Outcome, RawJson, RpcError, Version, payload, service::TakeU
 use serde::{Deserialize, Serialize};
 
 /// The most that questions may take up in a state; larger ones are held here.
-const MAX_STATE: usize = 256 << 10;
+pub(super) const MAX_STATE: usize = 256 << 10;
 
 /// What of a call that was left a state holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,9 +54,17 @@ pub(crate) struct OpenAsk {
     point: Option<AskPoint>,
 }
 
+/// A question that is with a legacy client.
+struct AtClient {
+    number: u64,
+    /// The id that the client answers to.
+    id: Id,
+    answer: oneshot::Receiver<Outcome>,
+}
+
 enum Place {
-    /// At a legacy client, under this number.
-    Client(u64, oneshot::Receiver<Outcome>),
+    /// At a legacy client.
+    Client(AtClient),
     /// In a parked call, under this key.
     Parked(Text),
 }
@@ -118,18 +126,11 @@ pub(crate) fn on_ask(inner: &mut Inner, ask: Ask) {
     match &inner.client {
         Client::Legacy { session, .. } => {
             inner.record.rounds += 1;
-            let number = inner.gateway.next_number();
-            let receiver = session.ask(number);
             page::remember(session, rewrite.params.as_ref());
-            send_question(inner, kind, number, rewrite.params.as_ref());
-            inner.asks.push(OpenAsk {
-                key,
-                kind,
-                rewrite,
-                reply,
-                place: Place::Client(number, receiver),
-                point: None,
-            });
+            let Some(there) = send_question(inner, kind, rewrite.params.as_ref()) else {
+                return reply.answer(refusal(kind));
+            };
+            inner.asks.push(OpenAsk { key, kind, rewrite, reply, place: Place::Client(there), point: None });
         }
         Client::Modern
             if inner.request.method.may_ask() && (can_leave(point.as_ref()) || park::has_room(inner)) =>
@@ -190,7 +191,7 @@ pub(crate) fn poll_asks(inner: &mut Inner, cx: &mut Context<'_>) {
     let mut at = 0;
     while at < inner.asks.len() {
         let ready = match &mut inner.asks[at].place {
-            Place::Client(_, receiver) => Pin::new(receiver).poll(cx),
+            Place::Client(there) => Pin::new(&mut there.answer).poll(cx),
             Place::Parked(_) => Poll::Pending,
         };
         let Poll::Ready(outcome) = ready else {
@@ -202,10 +203,8 @@ pub(crate) fn poll_asks(inner: &mut Inner, cx: &mut Context<'_>) {
         match in_server_terms(inner, ask.kind, &ask.rewrite, outcome) {
             Ok(outcome) => ask.reply.answer(outcome),
             Err(question) => {
-                let Client::Legacy { session, .. } = &inner.client else { continue };
-                let number = inner.gateway.next_number();
-                let place = Place::Client(number, session.ask(number));
-                send_question(inner, ask.kind, number, Some(&question));
+                let Some(there) = send_question(inner, ask.kind, Some(&question)) else { continue };
+                let place = Place::Client(there);
                 inner.asks.push(OpenAsk { place, ..ask });
             }
         }
@@ -227,18 +226,22 @@ fn in_server_terms(
 }
 
 /// Sends a question to a legacy client on the call's own stream.
-fn send_question(inner: &mut Inner, kind: AskKind, number: u64, params: Option<&RawJson>) {
+fn send_question(inner: &mut Inner, kind: AskKind, params: Option<&RawJson>) -> Option<AtClient> {
+    let Client::Legacy { session, .. } = &inner.client else { return None };
+    let number = inner.gateway.next_number();
+    let answer = session.ask(number);
     let id = Id::text(&inner.gateway.seal_ask(&inner.principal, inner.server.name(), number));
     inner.outbox.push_back(frame::encode_request(&id, kind.method().as_str(), params));
     inner.ask_deadline = Some(Box::pin(tokio::time::sleep(inner.gateway.park_ttl)));
+    Some(AtClient { number, id, answer })
 }
 
 /// The server no longer wants that answer.
 pub(crate) fn on_withdrawn(inner: &mut Inner, key: AskKey) {
     let Some(at) = inner.asks.iter().position(|ask| ask.key == key) else { return };
     let ask = inner.asks.remove(at);
-    if let Place::Client(number, _) = ask.place {
-        tell_withdrawn(inner, number);
+    if let Place::Client(there) = &ask.place {
+        tell_withdrawn(inner, there);
     }
     if inner.asks.is_empty() && matches!(inner.stage, Stage::Gathering(_)) {
         inner.stage = Stage::Leg;
@@ -246,28 +249,25 @@ pub(crate) fn on_withdrawn(inner: &mut Inner, key: AskKey) {
 }
 
 /// Tells a legacy client that an answer is no longer wanted, if it has not come yet.
-fn tell_withdrawn(inner: &mut Inner, number: u64) {
+fn tell_withdrawn(inner: &mut Inner, there: &AtClient) {
     let Client::Legacy { session, .. } = &inner.client else { return };
-    if !session.withdraw(number) {
-        return;
+    if session.withdraw(there.number) {
+        let params = RawJson::EMPTY_OBJECT.with(&[], &[("requestId", there.id.raw())]);
+        inner.outbox.push_back(frame::encode_notification(Method::Cancelled.as_str(), Some(&params)));
     }
-    let id = Id::text(&inner.gateway.seal_ask(&inner.principal, inner.server.name(), number));
-    let params = RawJson::EMPTY_OBJECT.with(&[], &[("requestId", id.raw())]);
-    inner.outbox.push_back(frame::encode_notification(Method::Cancelled.as_str(), Some(&params)));
 }
 
 /// Answers everything that is open with a refusal.
 pub(crate) fn give_up_asks(inner: &mut Inner) {
     for ask in std::mem::take(&mut inner.asks) {
-        if let (Place::Client(number, _), Client::Legacy { session, .. }) = (&ask.place, &inner.client) {
-            session.withdraw(*number);
+        if let Place::Client(there) = &ask.place {
+            tell_withdrawn(inner, there);
         }
         ask.reply.answer(refusal(ask.kind));
     }
-    if let (Stage::Collecting(collect), Client::Legacy { session, .. }) = (&inner.stage, &inner.client) {
-        for number in collect.open() {
-            session.withdraw(number);
-        }
+    let Stage::Collecting(collect) = &mut inner.stage else { return };
+    for there in collect.give_up() {
+        tell_withdrawn(inner, &there);
     }
 }
 
@@ -317,3 +317,6 @@ fn too_many_rounds(inner: &mut Inner) -> Option<Last> {
         inner.end_error(RpcError::new(error::TOO_MANY_ROUNDS, text))
     })
 }
+
+#[cfg(test)]
+mod tests;

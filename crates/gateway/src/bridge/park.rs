@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 /// How long a call waits for a child before the longest unanswered question gives its child up.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server may take to wind up a call whose question was never answered.
-const WIND_UP: Duration = Duration::from_secs(2);
+pub(super) const WIND_UP: Duration = Duration::from_secs(2);
 
 pub(super) fn has_room(inner: &Inner) -> bool {
     let limits = &inner.gateway.limits;

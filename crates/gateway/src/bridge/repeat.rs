@@ -1,13 +1,12 @@
 //! *Loop*: a modern server has ended a leg with questions for a legacy client. They go out one by one on the call's own
 //! stream; when all answers are there the request goes out again with them (mcp.md 4.4.2).
 
-use super::{in_server_terms, page, refusal, rewritten, send_question};
+use super::{AtClient, in_server_terms, page, refusal, rewritten, send_question};
 use crate::{
-    exchange::{Client, Inner, Last, Stage, Step, tool_failure},
+    exchange::{Inner, Last, Stage, Step, tool_failure},
     record::End,
     tasks,
 };
-use futures_channel::oneshot;
 use portreeve_mcp::{
     Code, Method, Outcome, Params, RawJson, Request, RpcError, Text, json,
     payload::AskRewrite,
@@ -44,24 +43,28 @@ struct Answer {
 }
 
 enum Got {
-    Not(u64, oneshot::Receiver<Outcome>),
+    Not(AtClient),
     Yes(Outcome),
 }
 
 impl Collect {
-    /// The questions that are still with the client.
-    pub(super) fn open(&self) -> impl Iterator<Item = u64> {
-        self.answers.iter().filter_map(|answer| match answer.got {
-            Got::Not(number, _) => Some(number),
-            Got::Yes(_) => None,
-        })
+    /// Refuses what is still with the client, and gives it.
+    pub(super) fn give_up(&mut self) -> Vec<AtClient> {
+        let mut open = Vec::new();
+        for answer in &mut self.answers {
+            match std::mem::replace(&mut answer.got, Got::Yes(refusal(answer.kind))) {
+                Got::Not(there) => open.push(there),
+                got @ Got::Yes(_) => answer.got = got,
+            }
+        }
+        open
     }
 
     /// Ready when every answer is there.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for answer in &mut self.answers {
-            if let Got::Not(_, receiver) = &mut answer.got
-                && let Poll::Ready(outcome) = Pin::new(receiver).poll(cx)
+            if let Got::Not(there) = &mut answer.got
+                && let Poll::Ready(outcome) = Pin::new(&mut there.answer).poll(cx)
             {
                 answer.got = Got::Yes(outcome.unwrap_or_else(|_| refusal(answer.kind)));
             }
@@ -136,14 +139,10 @@ fn put(inner: &mut Inner, ask: InputRequest) -> Result<Answer, AskKind> {
 
 /// Puts a question of a loop to the client.
 fn ask_again(inner: &mut Inner, kind: AskKind, params: Option<&RawJson>) -> Got {
-    let number = inner.gateway.next_number();
-    let Client::Legacy { session, .. } = &inner.client else { return Got::Yes(refusal(kind)) };
     if inner.detached {
         return Got::Yes(refusal(kind));
     }
-    let receiver = session.ask(number);
-    send_question(inner, kind, number, params);
-    Got::Not(number, receiver)
+    send_question(inner, kind, params).map_or_else(|| Got::Yes(refusal(kind)), Got::Not)
 }
 
 /// All answers of a round are there: the request goes out again with them.
