@@ -182,16 +182,22 @@ async fn check_155_a_question_is_answered_whose_stream_is_gone() {
 
 #[tokio::test]
 async fn check_155_a_question_that_nobody_comes_back_for_is_given_up() {
-    let limits = json!({"replay_wait": "200ms"});
-    let gate = Gate::of().server("demo", json!({"builtin": "demo"})).set("limits", limits).start().await;
-    let session = gate.session(DEMO, json!({"elicitation": {}})).await;
-    let (_, mut stream) = session.open_call("ask_name", json!({})).await;
-    stream.event().await.expect("a question");
-    let last = stream.last_id().to_owned();
-    drop(stream);
-    assert_eq!(until_still(&gate, DEMO).await["cancelled"], 0, "the call itself goes on");
-    let messages = rest(&session, &last).await;
-    assert_eq!(messages.last().expect("an answer")["result"]["isError"], true, "{messages:?}");
+    let gate = Gate::of().set("limits", json!({"replay_wait": "200ms"}));
+    // Where one process waits and tells about all its calls, it can be seen how this one ends.
+    let all = [Place::BuiltIn, Place::HttpLegacy];
+    let places = Places::with(gate, &all, &json!({})).await;
+    for place in all {
+        let session = places.gate.session(&place.path(), json!({"elicitation": {}})).await;
+        let (_, mut stream) = session.open_call("ask_name", json!({})).await;
+        stream.event().await.expect("a question");
+        let last = stream.last_id().to_owned();
+        drop(stream);
+        // The call itself goes on.
+        assert_eq!(until_still(&places.gate, &place.path()).await["cancelled"], 0, "{place:?}");
+        let messages = rest(&session, &last).await;
+        let answer = messages.last().expect("an answer");
+        assert_eq!(answer["result"]["isError"], true, "{place:?} {messages:?}");
+    }
 }
 
 #[tokio::test]
@@ -371,4 +377,33 @@ async fn check_155_161_a_closed_stream_is_passed_on_to_those_who_know_it() {
         let answers = if closed { rest(&session, &last).await } else { answers };
         assert_eq!(answers.last().expect("an answer")["result"]["content"][0]["text"], "resumed");
     }
+}
+
+#[tokio::test]
+async fn check_161_a_server_that_wants_to_be_asked_again_is_asked() {
+    let waiting = std::sync::Mutex::new(Value::Null);
+    let closing = |event: u32| {
+        let (events, stream) = tokio::sync::mpsc::channel(1);
+        events.try_send(format!("id: e-{event}\nretry: 1\ndata: \n\n")).expect("there is room");
+        Answer::Stream(stream)
+    };
+    let server = Scripted::start(move |seen| {
+        let after = seen.header("last-event-id").and_then(|id| id.strip_prefix("e-")?.parse::<u32>().ok());
+        match (seen.verb.as_str(), seen.method(), after) {
+            ("POST", "tools/call", _) => {
+                waiting.lock().expect("not poisoned").clone_from(&seen.body["id"]);
+                closing(0)
+            }
+            ("GET", _, Some(12)) => {
+                let id = waiting.lock().expect("not poisoned").clone();
+                Answer::Events(vec![response(&id, text("at last"))])
+            }
+            ("GET", _, Some(event)) => closing(event + 1),
+            _ => legacy_answers(seen, &super::scripts::tools()),
+        }
+    })
+    .await;
+    let gate = Gate::before(server.config("legacy")).await;
+    assert_eq!(gate.call("/mcp/up", "tool", json!({})).await.said(), "at last");
+    assert_eq!(server.of("tools/call").len(), 1);
 }

@@ -35,6 +35,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 /// How often a broken stream is taken up again without anything coming of it.
 const MAX_RESUMES: u32 = 5;
 const MAX_RETRY: Duration = Duration::from_secs(30);
+/// How long a server that closes its streams is left alone at least, whatever it says.
+const MIN_RETRY: Duration = Duration::from_millis(50);
 
 /// Tells the server that a call is not wanted any more, unless it has ended.
 pub(super) struct CancelGuard {
@@ -218,6 +220,11 @@ impl Http {
                     retry = messages.retry().map_or(retry, Duration::from_millis).min(MAX_RETRY);
                     if messages.was_closed() && after.is_some() {
                         exchange.talk.hang_up(retry).await;
+                        retry = retry.max(MIN_RETRY);
+                    }
+                    // A server that gives a new place each time wants to be asked again, as long as the call may take.
+                    if messages.was_closed() && messages.last_event_id().is_some() {
+                        resumes = 0;
                     }
                     match exchange.resume(after.as_ref(), retry, &mut resumes).await? {
                         Some(again) => messages = again,
