@@ -3,6 +3,7 @@
 //! clients), `repeat` (modern servers), `rights` (who may be asked what).
 
 mod away;
+mod newer;
 mod pages;
 mod park;
 mod repeat;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const TURNS: [&str; 4] = ["turn1", "turn2", "turn3", "turn4"];
 
 pub(super) async fn calculate(call: Call) -> Answer {
-    let problem = call.arguments.text("problem").unwrap_or_default();
+    let problem = call.arguments.text("problem").unwrap_or("What is 17.5 + 24.5?");
     let mut messages = vec![json!({"role": "user", "content": {"type": "text", "text": problem}})];
     for turn in TURNS {
         let answer = call.ask(Question::converse(turn, &messages, &adding(), 500)).await?;

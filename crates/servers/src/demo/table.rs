@@ -176,7 +176,7 @@ pub(super) static TOOLS: &[Tool] = &[
         "Ask your model to calculate",
         Reads,
         agent::calculate,
-        r#"{"type":"object","properties":{"problem":{"type":"string","maxLength":4000}},"required":["problem"]}"#,
+        r#"{"type":"object","properties":{"problem":{"type":"string","maxLength":4000,"description":"A sum of two numbers if not given"}}}"#,
         "Gives the client's own model a tool that adds, lets it use it, and gives its answer (sampling with tools)."
     ),
     tool!(
