@@ -1,7 +1,7 @@
 //! The small public parts of the crate that have no file of tests of their own: what each must say to whoever uses it.
 
 use crate::caps::Flags;
-use crate::service::{AskKind, Failure, FailureKind, Final, Reply};
+use crate::service::{AskKind, Event, Failure, FailureKind, Final, Notification, Reply, generate};
 use crate::sse::encode_event;
 use crate::{
     ClientCapabilities, Code, Era, Feature, Frame, Id, LogLevel, Method, Outcome, Params, RawJson, RpcError,
@@ -9,6 +9,9 @@ use crate::{
 };
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 fn raw(text: &str) -> RawJson {
     RawJson::from_text(text).unwrap()
@@ -442,4 +445,26 @@ fn arguments_of_another_type_than_annotated_are_mirrored_as_they_are() {
         );
     }
     assert!(header::param_headers(&annotations, Some(&raw(r#"{"s":{},"b":[]}"#))).is_empty());
+}
+
+#[test]
+fn a_generated_leg_gives_each_event_before_the_function_goes_on() {
+    let progress = || Event::Notification(Notification { method: Method::Progress, params: None });
+    let reached = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&reached);
+    let mut leg = generate(move |out| async move {
+        for step in 1..=2 {
+            seen.store(step, Ordering::Relaxed);
+            out.emit(progress()).await;
+        }
+        Event::Final(Final::Whole(Outcome::Result(RawJson::EMPTY_OBJECT)))
+    });
+    let mut context = Context::from_waker(Waker::noop());
+    for step in 1..=2 {
+        let event = leg.as_mut().poll_next(&mut context);
+        assert!(matches!(event, Poll::Ready(Some(Event::Notification(_)))), "{event:?}");
+        assert_eq!(reached.load(Ordering::Relaxed), step, "no further than what has been taken");
+    }
+    assert!(matches!(leg.as_mut().poll_next(&mut context), Poll::Ready(Some(Event::Final(_)))));
+    assert!(matches!(leg.as_mut().poll_next(&mut context), Poll::Ready(None)));
 }

@@ -233,6 +233,15 @@ fn what_records_hold_can_be_read() {
     // SHA-256 of "abc", from FIPS 180-4's examples.
     let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!((digest.to_string().as_str(), format!("{digest:?}").as_str()), (hex, hex));
+    assert_eq!(digest.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
+    let refused = |name| {
+        let policy = Policy::new(vec![rule("ci", vec![allow("other", None)])]);
+        authorize(&policy, &key(name), target(Kind::Tool, "read", b""), None).unwrap_err().0.rule
+    };
+    assert_eq!(refused("ci"), refused("ci"));
+    assert_ne!(refused("ci"), refused("unknown"));
+    assert_eq!(format!("{:?}", refused("ci")), "\"keys.ci: not in its allow list\"");
+    assert!(Glob::new("*").unwrap().is_everything() && !Glob::new("a*").unwrap().is_everything());
     let glob = Glob::new("read_*").unwrap();
     assert_eq!((glob.to_string().as_str(), format!("{glob:?}").as_str()), ("read_*", "\"read_*\""));
 }

@@ -123,6 +123,32 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        // A path through a file: neither there nor missing.
+        let file = directory.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let through = KeyRing::load_or_create(&file.join("seal.key"));
+        assert!(matches!(through, Err(KeyError::File { .. })), "{through:?}");
+        assert_eq!(fs::read(&file).unwrap(), b"x");
+        assert!(KeyRing::load_or_create(directory.path()).is_err(), "a folder is no key");
+    }
+
+    #[test]
+    fn a_key_file_of_exactly_the_largest_size_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("seal.key");
+        let size = usize::try_from(LARGEST).unwrap();
+        for (length, is_read) in [(size, true), (size + 1, false)] {
+            let mut text = "0123456789abcdef0123456789abcdef\n".to_owned();
+            text += &"\n".repeat(length - text.len());
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            assert_eq!(KeyRing::load_or_create(&path).is_ok(), is_read, "{length} bytes");
+        }
+    }
+
+    #[test]
     fn processes_that_start_together_agree() {
         let directory = tempfile::tempdir().unwrap();
         for round in 0..20 {

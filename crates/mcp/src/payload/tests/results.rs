@@ -283,3 +283,11 @@ fn half_of_a_cache_hint_is_not_kept_beside_ours() {
         check(&Method::ToolsList, &format!(r#"{{{half}"tools":[]}}"#), RICH, Era::Modern, r#"{"tools":[]}"#);
     }
 }
+
+#[test]
+fn a_prompt_message_with_several_blocks_has_each_of_them_changed() {
+    let prompt = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"audio","data":"AAA=","mimeType":"audio/wav"}]}]}"#;
+    let wanted = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"resource","resource":{"uri":"attachment:audio-1","mimeType":"audio/wav","blob":"AAA="}}]}]}"#;
+    check(&Method::PromptsGet, prompt, OLDEST, Era::Legacy, wanted);
+    check(&Method::PromptsGet, prompt, RICH, Era::Legacy, prompt);
+}
