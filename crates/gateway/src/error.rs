@@ -90,6 +90,10 @@ pub(crate) fn of_failure(failure: &Failure) -> RpcError {
             UPSTREAM_UNAUTHORIZED,
             "the server refused the gate's credential; nothing was run, tell whoever runs the gate",
         ),
+        FailureKind::Forbidden => (
+            UPSTREAM_UNAUTHORIZED,
+            "the server does not allow this to the gate's credential; nothing was run, tell whoever runs the gate",
+        ),
         FailureKind::NoCommonVersion => (
             NO_COMMON_VERSION,
             "the server speaks no protocol revision that the gate speaks; tell whoever runs the gate",

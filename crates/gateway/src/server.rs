@@ -8,7 +8,7 @@ use crate::{
 use futures_core::stream::BoxStream;
 use portreeve_mcp::{
     Ctx, Era, Leg, RawJson, Request, Service, Text, Version,
-    service::{Description, Failure, Notification, TakeUp, Watch, WatchFilter},
+    service::{CredentialSource, Description, Failure, Notification, TakeUp, Watch, WatchFilter},
 };
 use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
 use portreeve_policy::{Authorized, SystemReason, Target};
@@ -58,6 +58,8 @@ pub struct ServerSetup {
     pub roots: Option<RawJson>,
     /// What to present to it.
     pub credential: Option<UpstreamCredential>,
+    /// Who may have a fresher one when it is refused.
+    pub renewal: Option<Arc<dyn CredentialSource>>,
     /// Which eras the door to it serves.
     pub eras: Eras,
     /// Whether a call that waits for answers holds one of a few child processes for itself.
@@ -92,6 +94,7 @@ pub struct Server {
     pub(crate) offer: Offer,
     pub(crate) roots: Option<RawJson>,
     credential: Option<UpstreamCredential>,
+    renewal: Option<Arc<dyn CredentialSource>>,
     pub(crate) eras: Eras,
     pub(crate) holds_children: bool,
     pub(crate) catalogue: Catalogue,
@@ -107,6 +110,7 @@ impl Server {
             offer: setup.offer,
             roots: setup.roots,
             credential: setup.credential,
+            renewal: setup.renewal,
             eras: setup.eras,
             holds_children: setup.holds_children,
             catalogue: Catalogue::default(),
@@ -140,7 +144,9 @@ impl Server {
     }
 
     pub(crate) fn system_ctx(&self, isolation: IsolationKey) -> Ctx {
-        Ctx::system(isolation, self.credential())
+        let mut ctx = Ctx::system(isolation, self.credential());
+        ctx.renewal.clone_from(&self.renewal);
+        ctx
     }
 
     /// What the server is, to a caller of this revision: one that is native in both eras differs.

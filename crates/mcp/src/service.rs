@@ -45,6 +45,17 @@ pub struct Ctx {
     pub isolation: IsolationKey,
     /// What to present to the server, already resolved.
     pub credential: Option<UpstreamCredential>,
+    /// Who may have a fresher one when the server refuses it (decision D19).
+    pub renewal: Option<Arc<dyn CredentialSource>>,
+}
+
+/// Where a credential comes from.
+pub trait CredentialSource: std::fmt::Debug + Send + Sync + 'static {
+    /// Another credential than this one, which the server did not accept; `None` if there is no other.
+    fn renew<'a>(
+        &'a self,
+        refused: Option<&'a UpstreamCredential>,
+    ) -> BoxFuture<'a, Option<UpstreamCredential>>;
 }
 
 impl Ctx {
@@ -62,6 +73,7 @@ impl Ctx {
             param_headers: Arc::from([]),
             isolation,
             credential,
+            renewal: None,
         }
     }
 }
@@ -215,8 +227,10 @@ pub enum FailureKind {
     OutcomeUnknown,
     /// It answered something that is not the protocol. The call may have run.
     Protocol,
-    /// It refused our credential; the call did not run.
+    /// It does not accept our credential (HTTP 401); the call did not run.
     Unauthorized,
+    /// It accepts our credential and refuses the call to it (HTTP 403); the call did not run.
+    Forbidden,
     /// It does not speak a revision that we speak; the call did not run.
     NoCommonVersion,
     /// The gate is shutting down.
@@ -244,6 +258,7 @@ impl Failure {
             FailureKind::Unreachable
             | FailureKind::Busy
             | FailureKind::Unauthorized
+            | FailureKind::Forbidden
             | FailureKind::NoCommonVersion
             | FailureKind::ShuttingDown => true,
             FailureKind::Timeout | FailureKind::OutcomeUnknown | FailureKind::Protocol => false,

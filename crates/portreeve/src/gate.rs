@@ -159,6 +159,8 @@ fn server_setup(server: &config::Server, eras: Eras, runtime: &Runtime) -> Resul
         },
         roots: (!server.roots.is_empty()).then(|| roots(&server.roots)),
         credential,
+        // What is configured is all there is.
+        renewal: None,
         eras,
         holds_children: matches!(server.kind, ServerKind::Child(_)),
     })

@@ -3,6 +3,7 @@
 
 mod answer;
 mod connection;
+mod credential;
 mod endpoint;
 mod events;
 mod large;
@@ -21,6 +22,7 @@ mod watch;
 
 use crate::{
     ConfigError, EraChoice, HttpConfig, Replay, Runtime, Status, Transport,
+    circuit::Circuit,
     link::Link,
     slots::Slots,
     switchboard::{Completed, Peer},
@@ -28,8 +30,7 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 pub(crate) use connection::{Body, Pool, SendError};
-use futures_util::stream::BoxStream;
-use http::{HeaderMap, HeaderValue, header};
+use futures_util::{FutureExt, future::Either, stream::BoxStream};
 use modern::{Attempt, expired};
 use portreeve_mcp::{
     Ctx, Era, Event, Leg, Request, Text, Version, frame,
@@ -59,6 +60,7 @@ const SESSIONS: usize = 10_000;
 pub(crate) struct Http {
     name: ServerName,
     pool: Arc<Pool>,
+    circuit: Arc<Circuit>,
     era: EraChoice,
     transport: Transport,
     replay: Replay,
@@ -81,10 +83,13 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(config: HttpConfig, runtime: Runtime) -> Result<Arc<Self>, ConfigError> {
         let target = Target::parse(&config)?;
+        let circuit = Arc::new(Circuit::new(config.name.clone()));
         let pool = Pool::new(target, config.deadlines.connect, runtime.clone())?;
+        let pool = pool.watched_by(Arc::clone(&circuit));
         Ok(Arc::new_cyclic(|own| Self {
             name: config.name,
             pool: Arc::new(pool),
+            circuit,
             era: config.era,
             transport: config.transport,
             replay: config.replay,
@@ -128,48 +133,100 @@ impl Http {
         if self.runtime.shutdown.is_cancelled() {
             return Event::failed(FailureKind::ShuttingDown, "the gate is shutting down");
         }
+        let _pass = match self.circuit.enter() {
+            Ok(pass) => pass,
+            Err(failure) => return Event::Final(Final::Failed(failure)),
+        };
         let mut timer = Timer::new(&self.deadlines);
-        let mut verdict = match timer.within(self.verdict(ctx)).await {
+        let event = self.run_as(ctx, request, emit, &mut timer).await;
+        if !credential::refused(&event) {
+            return event;
+        }
+        // Rare: it is kept out of the futures of calls.
+        Box::pin(self.run_renewed(ctx, request, emit, &mut timer, event)).await
+    }
+
+    /// Runs one call with the credential that this context has.
+    async fn run_as(&self, ctx: &Ctx, request: &Request, emit: &Emitter, timer: &mut Timer) -> Event {
+        let verdict = match timer.within(self.verdict(ctx)).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(failure)) => return Event::Final(Final::Failed(failure)),
             Err(gone) => return Event::Final(Final::Failed(expired(gone))),
         };
-        let refused = match self.attempt(&verdict, ctx, request, emit, &mut timer).await {
-            Attempt::End(event) => return event,
-            Attempt::HeaderMismatch => return Event::failed(FailureKind::Protocol, "the headers do not fit"),
-            Attempt::WrongEra(event) => event,
-        };
-        // The server refused to run it, in words of another era: ask it once more what it is (checks 55, 56).
+        match self.attempt(verdict.way, ctx, request, emit, timer).await {
+            Attempt::End(event) => event,
+            Attempt::HeaderMismatch => Event::failed(FailureKind::Protocol, "the headers do not fit"),
+            Attempt::WrongEra(event) => {
+                Box::pin(self.run_anew(ctx, request, emit, timer, verdict, event)).await
+            }
+        }
+    }
+
+    /// Runs a call once more that the server did not run for want of a credential that it accepts.
+    async fn run_renewed(
+        &self,
+        ctx: &Ctx,
+        request: &Request,
+        emit: &Emitter,
+        timer: &mut Timer,
+        refused: Event,
+    ) -> Event {
+        match timer.within(self.renewed(ctx)).await {
+            Ok(Some(renewed)) => self.run_as(&renewed, request, emit, timer).await,
+            Ok(None) | Err(_) => refused,
+        }
+    }
+
+    /// The server refused to run it, in words of another era: asks it once more what it is (checks 55, 56).
+    async fn run_anew(
+        &self,
+        ctx: &Ctx,
+        request: &Request,
+        emit: &Emitter,
+        timer: &mut Timer,
+        verdict: Arc<probe::Verdict>,
+        refused: Event,
+    ) -> Event {
         self.forget(&verdict);
         let Ok(Ok(again)) = timer.within(self.verdict(ctx)).await else { return refused };
         if again.way == verdict.way {
             return refused;
         }
-        verdict = again;
-        match self.attempt(&verdict, ctx, request, emit, &mut timer).await {
+        match self.attempt(again.way, ctx, request, emit, timer).await {
             Attempt::End(event) | Attempt::WrongEra(event) => event,
             Attempt::HeaderMismatch => refused,
         }
     }
 
-    async fn attempt(
-        &self,
-        verdict: &probe::Verdict,
-        ctx: &Ctx,
-        request: &Request,
-        emit: &Emitter,
-        timer: &mut Timer,
-    ) -> Attempt {
-        match verdict.way {
-            Way::Modern => self.modern_call(ctx, request, emit, timer).await,
-            Way::Sessions => self.legacy_call(ctx, request, emit, timer).await,
-            Way::Lines => self.line_call(ctx, request, emit, timer).await,
+    /// The way of a call. It adds no state of its own, being on the path of every call.
+    fn attempt<'a>(
+        &'a self,
+        way: Way,
+        ctx: &'a Ctx,
+        request: &'a Request,
+        emit: &'a Emitter,
+        timer: &'a mut Timer,
+    ) -> impl Future<Output = Attempt> + 'a {
+        match way {
+            Way::Modern => Either::Left(self.modern_call(ctx, request, emit, timer)),
+            // These are larger, and would make every other call as large.
+            Way::Sessions => Either::Right(self.legacy_call(ctx, request, emit, timer).boxed()),
+            Way::Lines => Either::Right(self.line_call(ctx, request, emit, timer).boxed()),
         }
     }
 
     pub(crate) async fn describe(&self, ctx: &Ctx) -> Result<Arc<Description>, Failure> {
+        let _pass = self.circuit.enter()?;
         let mut timer = Timer::new(&self.deadlines);
-        let verdict = timer.within(self.verdict(ctx)).await.map_err(expired)??;
+        let described = timer.within(self.verdict(ctx)).await.map_err(expired)?;
+        let verdict = match described {
+            Err(failure) if failure.kind == FailureKind::Unauthorized => {
+                let renewed = timer.within(self.renewed(ctx)).await.map_err(expired)?;
+                let renewed = renewed.ok_or(failure)?;
+                timer.within(self.verdict(&renewed)).await.map_err(expired)??
+            }
+            other => other?,
+        };
         Ok(Arc::clone(&verdict.description))
     }
 
@@ -203,6 +260,7 @@ impl Http {
             era: verdict.as_ref().map(|verdict| verdict.era()),
             sessions: self.sessions.count() + self.lines.count(),
             idle_connections: self.pool.idle_count(),
+            health: self.circuit.health(),
         }
     }
 
@@ -233,16 +291,4 @@ impl Drop for Http {
         self.sessions.reap(Duration::ZERO);
         self.lines.reap(Duration::ZERO);
     }
-}
-
-/// Presents what was resolved for this call.
-fn add_credential(ctx: &Ctx, headers: &mut HeaderMap) -> Result<(), Failure> {
-    let Some(credential) = &ctx.credential else { return Ok(()) };
-    let value = HeaderValue::from_str(credential.authorization_header().expose());
-    let mut value = value.map_err(|_| {
-        Failure::new(FailureKind::Unauthorized, "the credential has characters that no header can carry")
-    })?;
-    value.set_sensitive(true);
-    headers.insert(header::AUTHORIZATION, value);
-    Ok(())
 }

@@ -6,6 +6,7 @@
 //! `link` (a line that many calls share), `http`, `stdio`, `peer` (the other replicas, which are no MCP
 //! servers but reached the same way).
 
+mod circuit;
 mod config;
 mod conversation;
 mod http;
@@ -28,7 +29,7 @@ use portreeve_mcp::{
     Ctx, Era, Event, Leg, Request, Service, Text,
     service::{Description, Failure, FailureKind, Notification, TakeUp, Watch, WatchFilter, generate},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What carries the messages of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,15 @@ pub enum Kind {
     Stdio,
     /// Streamable HTTP, or HTTP+SSE.
     Http,
+}
+
+/// Whether a server is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing speaks against it.
+    Good,
+    /// It could not be reached or kept running, and is left alone for this long.
+    Resting(Duration),
 }
 
 /// A connector at a glance, for logs and status pages.
@@ -48,6 +58,8 @@ pub struct Status {
     pub sessions: usize,
     /// Connections that wait for their next request.
     pub idle_connections: usize,
+    /// Whether it is called.
+    pub health: Health,
 }
 
 /// A connector to one server.

@@ -336,6 +336,7 @@ impl Stdio {
             era: verdict.as_ref().map(|verdict| verdict.era()),
             sessions: self.children.count(),
             idle_connections: 0,
+            health: self.pace.health(),
         }
     }
 

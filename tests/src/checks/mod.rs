@@ -4,6 +4,7 @@
 mod caching;
 mod discover;
 mod envelope;
+mod faults;
 mod legacy_side;
 mod lists;
 mod operations;

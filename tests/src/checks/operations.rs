@@ -314,7 +314,7 @@ async fn check_202_parked_calls_expire_in_order() {
 }
 
 /// The processes below this one, whatever their depth.
-fn children(pid: i32) -> Vec<i32> {
+pub(super) fn children(pid: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut left = vec![pid];
     while let Some(pid) = left.pop() {
@@ -331,7 +331,7 @@ fn children(pid: i32) -> Vec<i32> {
     found
 }
 
-fn is_alive(pid: i32) -> bool {
+pub(super) fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // Behind the name, which is in brackets, stands the state; Z is a body that nobody fetched yet.
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))

@@ -55,6 +55,8 @@ pub(crate) enum Answer {
     Json(u16, Vec<(&'static str, String)>, Value),
     /// Status and nothing.
     Empty(u16),
+    /// Status, media type and any text.
+    Page(u16, &'static str, String),
     /// An event stream of these messages that then ends.
     Events(Vec<Value>),
     /// An event stream that a test writes, event by event, as text.
@@ -103,6 +105,14 @@ impl Scripted {
     /// Starts a server that answers by this script.
     pub(crate) async fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        Self::start_on(listener, script)
+    }
+
+    /// The same where a test has reserved an address.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        script: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
         let (sender, seen) = watch::channel(Vec::new());
         let (script, sender): (Script, _) = (Arc::new(script), Arc::new(sender));
@@ -178,6 +188,7 @@ async fn answer(
             }
             response
         }
+        Answer::Page(status, kind, text) => whole(status, kind, text.into_bytes()),
         Answer::Empty(status) => http::Response::builder().status(status).body(Full::default().boxed()),
         Answer::Events(events) => {
             let text: String =

@@ -72,6 +72,7 @@ impl Play {
             offer: Offer::default(),
             roots: None,
             credential: None,
+            renewal: None,
             eras: Eras::Both,
             holds_children: false,
         };

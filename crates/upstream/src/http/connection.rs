@@ -3,7 +3,7 @@
 //! Redirects are answers like any other here: nothing follows them (spec digest 5.6).
 
 use super::{target::Target, tls};
-use crate::{ConfigError, Runtime};
+use crate::{ConfigError, Runtime, circuit::Circuit};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body as _;
@@ -60,6 +60,7 @@ pub(crate) struct Pool {
     tls: Option<TlsConnector>,
     connect: Duration,
     runtime: Runtime,
+    circuit: Option<Arc<Circuit>>,
     idle: Mutex<Vec<Idle>>,
     draining: Mutex<Vec<(Body, Instant)>>,
 }
@@ -82,7 +83,14 @@ pub(crate) struct Body {
 impl Pool {
     pub(crate) fn new(target: Target, connect: Duration, runtime: Runtime) -> Result<Self, ConfigError> {
         let tls = target.https.then(tls::connector).transpose()?;
-        Ok(Self { target, tls, connect, runtime, idle: Mutex::default(), draining: Mutex::default() })
+        let (idle, draining) = (Mutex::default(), Mutex::default());
+        Ok(Self { target, tls, connect, runtime, circuit: None, idle, draining })
+    }
+
+    /// Has a circuit learn whether the server can be reached.
+    pub(crate) fn watched_by(mut self, circuit: Arc<Circuit>) -> Self {
+        self.circuit = Some(circuit);
+        self
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
@@ -164,6 +172,10 @@ impl Pool {
 
     fn respond(self: &Arc<Self>, response: http::Response<Incoming>, sender: Sender) -> Response {
         let (parts, incoming) = response.into_parts();
+        // What a proxy says in place of a server is no sign of that server's life.
+        if let Some(circuit) = self.circuit.as_ref().filter(|_| !matches!(parts.status.as_u16(), 502..=504)) {
+            circuit.reached();
+        }
         let idle = keep_alive(&parts.headers);
         let mut body = Body { incoming, connection: Some((sender, Arc::clone(self))), idle };
         body.release_at_end();
@@ -185,10 +197,13 @@ impl Pool {
             }
         };
         let outcome = tokio::time::timeout(self.connect, work).await;
-        let label = || self.target.label();
-        outcome
-            .unwrap_or_else(|_| Err(format!("no connection within {:?}", self.connect)))
-            .map_err(|error| SendError::Connect(format!("{}: {error}", label())))
+        outcome.unwrap_or_else(|_| Err(format!("no connection within {:?}", self.connect))).map_err(|error| {
+            let why = format!("{}: {error}", self.target.label());
+            if let Some(circuit) = &self.circuit {
+                circuit.failed(&why);
+            }
+            SendError::Connect(why)
+        })
     }
 
     async fn start<S>(&self, stream: S) -> Result<Sender, String>

@@ -251,7 +251,8 @@ pub(crate) fn decode_response(bytes: &Bytes, id: u64) -> Option<Outcome> {
 /// What a status without a JSON-RPC answer means for a call.
 pub(crate) fn status_failure(status: StatusCode) -> Failure {
     let kind = match status.as_u16() {
-        401 | 403 => FailureKind::Unauthorized,
+        401 => FailureKind::Unauthorized,
+        403 => FailureKind::Forbidden,
         429 => FailureKind::Busy,
         408 | 500..=599 => FailureKind::OutcomeUnknown,
         _ => FailureKind::Protocol,

@@ -122,7 +122,7 @@ impl Http {
     /// Opens the stream, learns where to POST, and shakes hands.
     pub(crate) async fn open_line(&self, ctx: &Ctx) -> Result<Arc<Link>, NoLine> {
         let mut headers = self.pool.target.post_headers();
-        super::add_credential(ctx, &mut headers).map_err(NoLine::Failed)?;
+        super::credential::add(ctx, &mut headers).map_err(NoLine::Failed)?;
         let opened = tokio::time::timeout(ENDPOINT_WAIT, self.open_stream(&headers)).await;
         let (messages, uri) = opened.unwrap_or_else(|_| {
             Err(NoLine::NotOffered(undecided(format!("no endpoint was named within {ENDPOINT_WAIT:?}"))))
@@ -212,7 +212,7 @@ fn not_ready() -> Failure {
 fn no_stream(status: StatusCode) -> NoLine {
     let text = format!("the server answered HTTP {status} to the GET of an event stream");
     match status.as_u16() {
-        401 | 403 => NoLine::Failed(Failure::new(FailureKind::Unauthorized, text)),
+        401 | 403 => NoLine::Failed(events::status_failure(status)),
         408 | 429 | 300..=399 | 500..=599 => NoLine::Failed(undecided(text)),
         _ => NoLine::NotOffered(Failure::new(FailureKind::NoCommonVersion, text)),
     }

@@ -94,6 +94,7 @@ impl Http {
             return Err(failure.clone());
         }
         let limit = PROBE.min(self.deadlines.call);
+        let failures = self.circuit.failures();
         let outcome = tokio::time::timeout(limit, self.probe(ctx)).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(undecided(format!("no answer to the probe within {limit:?}"))));
@@ -106,6 +107,10 @@ impl Http {
                 Ok(verdict)
             }
             Err(failure) => {
+                // What the pool has seen of it is counted already.
+                if failure.kind == FailureKind::Unreachable && self.circuit.failures() == failures {
+                    self.circuit.failed(&failure.detail);
+                }
                 *self.probing.failed() = Some((Instant::now(), failure.clone()));
                 Err(failure)
             }
@@ -193,7 +198,9 @@ impl Http {
             }
         }
         Err(match error.failure.kind {
-            FailureKind::Unauthorized | FailureKind::NoCommonVersion => error.failure,
+            FailureKind::Unauthorized | FailureKind::Forbidden | FailureKind::NoCommonVersion => {
+                error.failure
+            }
             _ if refused => Failure::new(FailureKind::NoCommonVersion, error.failure.detail),
             _ => undecided(error.failure.detail),
         })

@@ -146,7 +146,7 @@ impl Http {
     /// The session as it stands at the server, whoever opened it.
     fn adopt(&self, ctx: &Ctx, point: &Point) -> Result<Arc<Session>, Failure> {
         let mut headers = self.pool.target.post_headers();
-        super::add_credential(ctx, &mut headers)?;
+        super::credential::add(ctx, &mut headers)?;
         let description = Description { era: Some(Era::Legacy), version: point.version, ..wire::unnamed() };
         Ok(self.session(headers, description, point.session.clone()))
     }

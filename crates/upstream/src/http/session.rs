@@ -120,7 +120,7 @@ impl Http {
     pub(crate) async fn open_session(&self, ctx: &Ctx) -> Result<Arc<Session>, HandshakeError> {
         let id = self.next_id();
         let mut headers = self.pool.target.post_headers();
-        super::add_credential(ctx, &mut headers).map_err(HandshakeError::plain)?;
+        super::credential::add(ctx, &mut headers).map_err(HandshakeError::plain)?;
         let body = wire::initialize(&Id::number(id), ctx);
         let response = self.pool.send(self.pool.target.post(headers.clone(), body)).await;
         let response = response.map_err(|error| HandshakeError::plain(error.failure()))?;

@@ -1,5 +1,6 @@
 //! The HTTP connector against scripted servers: first the way that everything should go, then the hazards.
 
+mod credentials;
 mod fake;
 mod hazards;
 mod legacy;

@@ -14,7 +14,7 @@ use portreeve_mcp::{
     service::{Failure, FailureKind},
 };
 use portreeve_process::{Child, Spec, Supervisor};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
@@ -24,6 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a child that is being ended may take to read what was said to it before.
 const LAST_LINES: Duration = Duration::from_millis(500);
+/// How long calls wait to learn how a child ended that has broken off.
+const SETTLES: Duration = Duration::from_millis(500);
 /// Each step of the end of a child (check 199).
 const GRACE: Duration = Duration::from_secs(2);
 const READ: usize = 16 << 10;
@@ -93,7 +95,15 @@ async fn serve(
     }
     // The first step of the child's end.
     drop(stdin);
-    let ended = child.shutdown(GRACE).await;
+    let mut shutdown = pin!(child.shutdown(GRACE));
+    let ended = match tokio::time::timeout(SETTLES, shutdown.as_mut()).await {
+        Ok(ended) => ended,
+        // It can answer nothing any more, so nobody has to wait for its end.
+        Err(_) => {
+            link.end(format!("{why}, though the child lives on"));
+            shutdown.await
+        }
+    };
     let mut text = format!("the child has ended ({}): {why}", ended.exit);
     let tail = child.stderr_tail();
     if !tail.is_empty() {

@@ -1,10 +1,10 @@
 //! How soon a child that ended is started again: the delays of `process::Backoff`, kept for one server.
 //! A call waits for a short delay and is told of a long one.
 
+use crate::{Health, circuit::jitter};
 use portreeve_mcp::service::{Failure, FailureKind};
 use portreeve_process::Backoff;
 use std::{
-    hash::{BuildHasher, Hasher},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -31,11 +31,21 @@ impl Pace {
 
     /// A child ended that should not have, or could not be started.
     pub(crate) fn failed(&self, ran: Duration, why: &str) {
-        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let mut delays = self.lock();
-        let delay = delays.backoff.after(ran, u32::try_from(random >> 32).unwrap_or(0));
-        delays.not_before = Some(Instant::now() + delay);
+        let now = Instant::now();
+        // Children that end together have one reason.
+        if delays.not_before.is_some_and(|until| until > now) {
+            return;
+        }
+        let delay = delays.backoff.after(ran, jitter());
+        delays.not_before = Some(now + delay);
         why.clone_into(&mut delays.last);
+    }
+
+    /// Whether a child may be started.
+    pub(crate) fn health(&self) -> Health {
+        let until = self.lock().not_before.map(|until| until.saturating_duration_since(Instant::now()));
+        until.filter(|left| !left.is_zero()).map_or(Health::Good, Health::Resting)
     }
 
     /// Waits until a child may be started.
@@ -69,10 +79,15 @@ mod tests {
         assert!((Duration::from_millis(500)..=Duration::from_secs(1)).contains(&start.elapsed()));
         for _ in 0..3 {
             pace.failed(Duration::ZERO, "exit 3");
+            tokio::time::advance(Duration::from_secs(8)).await;
         }
+        pace.failed(Duration::ZERO, "exit 3");
+        pace.failed(Duration::ZERO, "exit 3, like the others");
         let told = pace.wait().await.unwrap_err();
-        assert!(told.kind == FailureKind::Unreachable && told.detail.contains("exit 3"), "{told:?}");
+        assert!(told.kind == FailureKind::Unreachable && told.detail.ends_with("exit 3"), "{told:?}");
+        assert_ne!(pace.health(), Health::Good);
         tokio::time::advance(Duration::from_secs(60)).await;
         pace.wait().await.unwrap();
+        assert_eq!(pace.health(), Health::Good);
     }
 }

@@ -44,7 +44,7 @@ async fn answers_of_servers_that_refuse_or_fail_have_their_kinds() {
     type Row = (&'static str, fn(&Seen) -> Answer, FailureKind);
     let rows: [Row; 7] = [
         ("401", |_| Answer::empty(401), FailureKind::Unauthorized),
-        ("403", |_| Answer::empty(403), FailureKind::Unauthorized),
+        ("403", |_| Answer::empty(403), FailureKind::Forbidden),
         ("429", |_| Answer::empty(429), FailureKind::Busy),
         ("502", |_| Answer::text(502, "text/html", "bad".to_owned()), FailureKind::OutcomeUnknown),
         ("not JSON", |_| Answer::text(200, "application/json", "{".to_owned()), FailureKind::Protocol),

@@ -200,7 +200,7 @@ async fn a_configured_transport_is_not_questioned() {
 async fn check_052_a_refused_stream_says_whose_credential_or_nothing() {
     for (status, kind) in [
         (401, FailureKind::Unauthorized),
-        (403, FailureKind::Unauthorized),
+        (403, FailureKind::Forbidden),
         (503, FailureKind::Unreachable),
         (429, FailureKind::Unreachable),
     ] {

@@ -60,7 +60,7 @@ async fn check_050_check_054_answers_that_decide() {
 async fn check_052_answers_that_decide_nothing_are_forgotten() {
     for (status, kind) in [
         (401, FailureKind::Unauthorized),
-        (403, FailureKind::Unauthorized),
+        (403, FailureKind::Forbidden),
         (408, FailureKind::Unreachable),
         (429, FailureKind::Unreachable),
         (500, FailureKind::Unreachable),
