@@ -220,6 +220,7 @@ impl Shape {
             offer: Offer::default(),
             roots: self.roots.as_ref().map(raw),
             credential: None,
+            renewal: None,
             eras: crate::Eras::Both,
             holds_children: self.holds_children,
         };
