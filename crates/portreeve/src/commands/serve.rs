@@ -11,7 +11,7 @@ use portreeve_edge::{Allowed, Bound, Edge, EdgeSetup};
 use portreeve_gateway::Eras;
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,8 @@ pub(super) async fn serve(
     };
     let url = config.client_url(bound.address());
     let edge = edge(config, &gate, bound.address());
+    // Before anybody knows of the gate: whoever ends it as soon as it stands ends it properly.
+    let mut signals = Signals::catch()?;
     print(banner(&url).as_bytes())?;
     tracing::info!(listen = %bound.address(), servers = config.servers.len(), "the gate stands");
     let stop = CancellationToken::new();
@@ -85,8 +87,8 @@ pub(super) async fn serve(
         gate.gateway.tracker().spawn(edge.clone().serve_replicas(bound, drained.clone()));
     }
     gate.gateway.tracker().spawn(heartbeat(stop.clone()));
-    told_to_end().await?;
-    close(&gate, &edge, &stop, serving, several).await?;
+    signals.told_to_end().await;
+    close(&gate, &edge, &stop, serving, several, &mut signals).await;
     drained.cancel();
     gate.end().await;
     Ok(Exit::Done)
@@ -111,7 +113,8 @@ async fn close(
     stop: &CancellationToken,
     serving: JoinHandle<()>,
     several: bool,
-) -> Result<(), CommandError> {
+    signals: &mut Signals,
+) {
     tracing::info!("the gate closes: what is in flight may finish");
     gate.gateway.close();
     edge.send_away();
@@ -129,10 +132,9 @@ async fn close(
                 tracing::warn!("some requests did not end in time and are cut");
             }
         }
-        again = told_to_end() => again?,
+        () = signals.told_to_end() => {}
     }
     stop.cancel();
-    Ok(())
 }
 
 /// Where other replicas reach this one.
@@ -159,17 +161,27 @@ async fn bind(address: SocketAddr) -> Result<Bound, CommandError> {
         .map_err(|error| CommandError::new(Exit::Failed, format!("cannot listen on {address}"), error))
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn told_to_end() -> Result<(), CommandError> {
-    let catch = |kind| {
-        signal(kind).map_err(|error| CommandError::new(Exit::Failed, "cannot wait for signals", error))
-    };
-    let (mut term, mut int) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM and SIGINT, caught from the moment that this exists.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, CommandError> {
+        let catch = |kind| {
+            signal(kind).map_err(|error| CommandError::new(Exit::Failed, "cannot wait for signals", error))
+        };
+        Ok(Self { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for the next of them.
+    async fn told_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// What a person sees first: where the servers are and how a client gets there.
