@@ -80,6 +80,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How long a parked call waits for its answers.
     pub park_ttl: Duration,
+    /// How many items a page of a list has.
+    pub page_size: usize,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
     /// Owner of every task.
@@ -100,6 +102,7 @@ pub struct Gateway {
     pub(crate) seen: Seen,
     pub(crate) limits: Limits,
     pub(crate) park_ttl: Duration,
+    pub(crate) page_size: usize,
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) parking: Parking,
     /// Owner of what ends parked calls.
@@ -141,6 +144,7 @@ impl Gateway {
             replay: Arc::new(ring::Total::new(setup.limits.replay_total)),
             limits: setup.limits,
             park_ttl: setup.park_ttl,
+            page_size: setup.page_size.max(1),
             recorder: setup.recorder,
             parking: Parking::default(),
             waiting: TaskTracker::new(),

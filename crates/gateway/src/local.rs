@@ -9,6 +9,7 @@ use crate::{
     record::{End, Record},
     server::Server,
     session::{Greeting, Session},
+    state::CursorState,
     tasks,
 };
 use portreeve_mcp::{
@@ -197,10 +198,11 @@ impl Gateway {
     ) -> Result<RawJson, Refusal> {
         let Inbound { principal, server, method, params, .. } = inbound;
         self.reach(principal, server, method)?;
-        if params.get("cursor").is_some() {
-            // Lists are given in one page, so no cursor is ever ours.
-            return Err(Refusal::handler(Code::INVALID_PARAMS, "unknown cursor; list anew without one"));
-        }
+        let cursor = match params.get("cursor") {
+            None => None,
+            // An empty one is one as well, and never ours (check 133).
+            Some(raw) => Some(self.open_cursor(principal, server.name(), kind, raw)?),
+        };
         let list = match self.look(server, isolation, capabilities).list(kind).await {
             Ok(list) => list,
             Err(no) => {
@@ -211,9 +213,16 @@ impl Gateway {
             }
         };
         let view = self.policy.view_key(principal, server.name());
-        Ok(list.ready(FormKey { version, view }, &|kind, name| {
+        let from = cursor.map_or(0, |cursor| list.after(&cursor.last, cursor.at));
+        let page = list.ready(FormKey { version, view, from, size: self.page_size }, &|kind, name| {
             self.policy.sees(principal, server.name(), kind, name)
-        }))
+        });
+        let Some((at, item)) = page.more_after.and_then(|at| Some((at, list.item(at)?))) else {
+            return Ok(page.bytes);
+        };
+        let next = CursorState { list: method.as_str().to_owned(), last: item.name.to_string(), at };
+        let next = RawJson::string(&self.seal_cursor(principal, server.name(), &next));
+        Ok(page.bytes.with(&[], &[("nextCursor", &next)]))
     }
 
     /// Whether the caller may use this method of the server at all.

@@ -4,10 +4,11 @@
 use crate::{
     Gateway,
     bridge::{Asked, away::Away},
+    catalogue::ListKind,
     error,
     tasks::Page,
 };
-use portreeve_mcp::{Method, Params, RpcError};
+use portreeve_mcp::{Code, Method, Params, RawJson, RpcError, json::Kind};
 use portreeve_model::{Principal, ReplicaId, ServerName};
 use portreeve_seal::{Bound, Purpose};
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,23 @@ pub(crate) struct TaskState {
     pub(crate) owner: Option<String>,
 }
 
+/// How long a cursor is good. A client reads the pages of a list one after another.
+const CURSOR_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// Where a list goes on (reference: mcp.md 5.2). Any replica can continue from it: it names an item, not a place in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CursorState {
+    /// The method of the list.
+    #[serde(rename = "m")]
+    pub(crate) list: String,
+    /// The last item that was given.
+    #[serde(rename = "l")]
+    pub(crate) last: String,
+    /// Where that was, in case it goes.
+    #[serde(rename = "a")]
+    pub(crate) at: usize,
+}
+
 /// The id of a request that we send to a legacy client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AskState {
@@ -242,6 +260,30 @@ impl Gateway {
         token: &str,
     ) -> Option<SessionState> {
         self.open_value(&bound(Purpose::Session, principal, server), token)
+    }
+
+    pub(crate) fn seal_cursor(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        state: &CursorState,
+    ) -> String {
+        self.seal_value(&bound(Purpose::Cursor, principal, server), state, CURSOR_TTL)
+    }
+
+    /// Opens a cursor of this list; one answer for everything that is wrong with it (check 134).
+    pub(crate) fn open_cursor(
+        &self,
+        principal: &Principal,
+        server: &ServerName,
+        list: ListKind,
+        cursor: &RawJson,
+    ) -> Result<CursorState, RpcError> {
+        let token = Some(cursor).filter(|raw| raw.kind() == Kind::String).and_then(RawJson::string_value);
+        token
+            .and_then(|token| self.open_value(&bound(Purpose::Cursor, principal, server), &token))
+            .filter(|state: &CursorState| state.list == list.method().as_str())
+            .ok_or_else(|| RpcError::new(Code::INVALID_PARAMS, "unknown cursor; list anew without one"))
     }
 
     pub(crate) fn seal_ask(&self, principal: &Principal, server: &ServerName, key: u64) -> String {

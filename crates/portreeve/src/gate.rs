@@ -78,6 +78,7 @@ impl Gate {
             seals: seals(config, seal)?,
             replica: replica(config, advertise, &runtime)?,
             limits: config.limits.clone(),
+            page_size: config.mcp.page_size,
             park_ttl: config
                 .servers
                 .iter()

@@ -8,6 +8,7 @@ mod faults;
 mod legacy_side;
 mod lists;
 mod operations;
+mod paging;
 mod questions;
 mod resuming;
 mod scripts;

@@ -79,11 +79,23 @@ pub(crate) struct Item {
     pub(crate) annotations: Vec<Annotation>,
 }
 
-/// Which ready form: the caller's revision and what it sees.
+/// Which ready form: the caller's revision, what it sees, and which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FormKey {
     pub(crate) version: Version,
     pub(crate) view: ViewKey,
+    /// The item at which the page begins.
+    pub(crate) from: usize,
+    /// How many items a page has.
+    pub(crate) size: usize,
+}
+
+/// One page of a list, without its cursor: that is made for each caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) bytes: RawJson,
+    /// Its last item, if there are more.
+    pub(crate) more_after: Option<usize>,
 }
 
 /// One list.
@@ -100,7 +112,7 @@ pub(crate) struct List {
     fetched: Mutex<Instant>,
     ttl: Option<Duration>,
     public: bool,
-    forms: ArcSwap<Vec<(FormKey, RawJson)>>,
+    forms: ArcSwap<Vec<(FormKey, Page)>>,
 }
 
 impl List {
@@ -197,8 +209,19 @@ impl List {
         self.index.get(name).map(|at| &self.items[*at])
     }
 
+    /// One item by its place.
+    pub(crate) fn item(&self, at: usize) -> Option<&Item> {
+        self.items.get(at)
+    }
+
+    /// Where to go on after the item of this name, which was at this place when it was given. If it is not there any more,
+    /// its place is: what followed it has moved up.
+    pub(crate) fn after(&self, name: &str, at: usize) -> usize {
+        self.index.get(name).map_or(at, |found| found + 1)
+    }
+
     /// The result for callers of this form; made once, then ready bytes.
-    pub(crate) fn ready(&self, key: FormKey, sees: &dyn Fn(Kind, &str) -> bool) -> RawJson {
+    pub(crate) fn ready(&self, key: FormKey, sees: &dyn Fn(Kind, &str) -> bool) -> Page {
         if let Some((_, form)) = self.forms.load().iter().find(|(known, _)| *known == key) {
             return form.clone();
         }
@@ -213,16 +236,19 @@ impl List {
         form
     }
 
-    fn form(&self, key: FormKey, sees: &dyn Fn(Kind, &str) -> bool) -> RawJson {
+    fn form(&self, key: FormKey, sees: &dyn Fn(Kind, &str) -> bool) -> Page {
         let (member, _, kind) = self.kind.shape();
+        let visible = |item: &Item| key.view == ViewKey::Everything || sees(kind, &item.name);
+        let mut shown = self.items.iter().enumerate().skip(key.from).filter(|(_, item)| visible(item));
+        let mut last = None;
         let modern = key.version.era() == Era::Modern;
         let era = self.era.unwrap_or(key.version.era());
         // Whether a tool runs as a task is told where tasks are relayed, and nowhere else.
         let server = self.era.map_or(key.version, |_| self.version);
         let tasks = self.tasks && knows_core(key.version) && knows_core(server);
         let mut items = Vec::from(*b"[");
-        for item in self.items.iter().filter(|item| key.view == ViewKey::Everything || sees(kind, &item.name))
-        {
+        for (at, item) in shown.by_ref().take(key.size) {
+            last = Some(at);
             if items.len() > 1 {
                 items.push(b',');
             }
@@ -236,6 +262,8 @@ impl List {
             }
         }
         items.push(b']');
+        // A page is only followed by one that has something.
+        let more_after = last.filter(|_| shown.next().is_some());
         let mut out = Vec::with_capacity(items.len() + 256);
         out.push(b'{');
         if modern {
@@ -245,7 +273,9 @@ impl List {
         if modern {
             let ttl = u64::try_from(self.ttl.unwrap_or_default().as_millis()).unwrap_or(0);
             json::write_member(&mut out, "ttlMs", ttl.to_string().as_bytes());
-            let public = self.public && key.view == ViewKey::Everything;
+            // The cursor between two pages is somebody's own, and all pages have one scope (check 127).
+            let whole = key.from == 0 && more_after.is_none();
+            let public = self.public && key.view == ViewKey::Everything && whole;
             json::write_member(&mut out, "cacheScope", if public { b"\"public\"" } else { b"\"private\"" });
             if let Some(info) = &self.server_info {
                 let meta = RawJson::EMPTY_OBJECT.with(&[], &[(SERVER_INFO, info)]);
@@ -253,6 +283,6 @@ impl List {
             }
         }
         out.push(b'}');
-        RawJson::built(out)
+        Page { bytes: RawJson::built(out), more_after }
     }
 }

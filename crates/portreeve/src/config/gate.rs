@@ -34,7 +34,7 @@ const TOP: Keys = Keys {
     ],
 };
 const METRICS: Keys = Keys { known: &["listen"], later: &[], hints: &[] };
-const MCP: Keys = Keys { known: &["root", "name_length", "sse_after"], later: &[], hints: &[] };
+const MCP: Keys = Keys { known: &["root", "name_length", "sse_after", "page_size"], later: &[], hints: &[] };
 const SEAL: Keys =
     Keys { known: &["keys"], later: &[], hints: &[("key", "write `keys: [KEY]`, newest first")] };
 const LOG: Keys = Keys { known: &["format", "level"], later: &[], hints: &[] };
@@ -70,6 +70,8 @@ const NAME_LENGTH: Bounds<u64> = Bounds {
     most: 128,
     why: "a cut name keeps an 8-character digest and enough to be recognised; MCP allows 128 characters",
 };
+const PAGE_SIZE: Bounds<u64> =
+    Bounds { least: 1, most: 100_000, why: "a page has at least one item, and is one message" };
 const SSE_AFTER: Bounds<Duration> = Bounds {
     least: Duration::from_millis(100),
     most: Duration::from_secs(60),
@@ -282,6 +284,9 @@ fn mcp(reader: &mut Reader<'_>, at: &At<'_>, servers: &[Server]) -> Mcp {
     }
     if let Some(after) = table.get("sse_after").and_then(|at| reader.duration(&at, &SSE_AFTER)) {
         mcp.sse_after = after;
+    }
+    if let Some(size) = table.get("page_size").and_then(|at| reader.number(&at, &PAGE_SIZE)) {
+        mcp.page_size = usize::try_from(size).unwrap_or(mcp.page_size);
     }
     mcp
 }

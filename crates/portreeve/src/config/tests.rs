@@ -96,7 +96,7 @@ servers:
     tools: {allow: ["read_*", search], deny: ["*_secret"]}
     offer: {elicitation: false, sampling: "${env:TRUE}"}
   playground: {builtin: demo, options: {}}
-mcp: {root: tickets, name_length: 128, sse_after: 1s}
+mcp: {root: tickets, name_length: 128, sse_after: 1s, page_size: 50}
 keys:
   - {name: ci, secret: "${env:KEY}", allow: [{server: files, tools: ["read_*"]}, {server: "play*"}]}
 limits:
@@ -117,6 +117,7 @@ fn every_key_of_the_gate_arrives() {
     assert_eq!(config.metrics.unwrap().listen.to_string(), "127.0.0.1:8485");
     assert_eq!(config.mcp.root.unwrap().as_str(), "tickets");
     assert_eq!((config.mcp.name_length, config.mcp.sse_after), (128, Duration::from_secs(1)));
+    assert_eq!(config.mcp.page_size, 50);
     let limits = &config.limits;
     assert_eq!(
         (limits.body, limits.headers, limits.depth, limits.upstream_message),
@@ -179,7 +180,10 @@ fn defaults_are_those_of_a_laptop() {
     let config = good("servers: {a: {command: x}, b: {url: 'http://127.0.0.1:1/'}}");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8484");
     assert_eq!(config.client_url(config.listen), "http://127.0.0.1:8484");
-    assert_eq!(config.mcp, Mcp { root: None, name_length: 64, sse_after: Duration::from_secs(5) });
+    assert_eq!(
+        config.mcp,
+        Mcp { root: None, name_length: 64, sse_after: Duration::from_secs(5), page_size: 1000 }
+    );
     assert_eq!(config.limits.calls_per_minute, Some(100));
     assert_eq!(config.log, Log { format: LogFormat::Auto, level: LogLevel::Info });
     let server = config.server("b").unwrap();

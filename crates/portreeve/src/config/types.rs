@@ -203,6 +203,8 @@ pub struct Mcp {
     pub name_length: usize,
     /// The silence after which an answer becomes a stream (D7).
     pub sse_after: Duration,
+    /// How many items a page of a list has (`mcp.page_size`).
+    pub page_size: usize,
 }
 
 /// One entry of `keys`.
@@ -326,7 +328,7 @@ impl Server {
 
 impl Default for Mcp {
     fn default() -> Self {
-        Self { root: None, name_length: 64, sse_after: Duration::from_secs(5) }
+        Self { root: None, name_length: 64, sse_after: Duration::from_secs(5), page_size: 1000 }
     }
 }
 
