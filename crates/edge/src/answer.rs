@@ -148,7 +148,7 @@ where
 
 /// An event stream that can be taken up again.
 pub(crate) fn kept(sending: Sending) -> Response<OutBody> {
-    stream(OutBody::Events(Box::new(Events::new(Source::Kept(Box::new(sending)), None))))
+    stream(OutBody::Events(Box::new(Events::new(Source::Kept(Box::new(sending), String::new()), None))))
 }
 
 /// A response whose body is an event stream (check 61).

@@ -13,6 +13,7 @@ use portreeve_gateway::{Last, Out, Sending, Sent, What};
 use portreeve_mcp::{Id, frame, service::RawStream, sse};
 use std::{
     collections::VecDeque,
+    fmt::Write,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -114,8 +115,8 @@ impl http_body::Body for OutBody {
 pub(crate) enum Source {
     /// From the request with this id, for this connection alone.
     Plain(Id, Pin<Box<dyn Stream<Item = Out> + Send>>),
-    /// From a stream that can be taken up again.
-    Kept(Box<Sending>),
+    /// From a stream that can be taken up again; with room for its ids.
+    Kept(Box<Sending>, String),
 }
 
 /// What became of one turn of a source.
@@ -189,9 +190,9 @@ impl Source {
                 };
                 Poll::Ready(plain_event(id, out.unwrap_or(Out::Gone), event))
             }
-            Self::Kept(sending) => {
+            Self::Kept(sending, id) => {
                 let sent = ready!(sending.poll_next_unpin(cx));
-                Poll::Ready(sent.map_or(Turn::Ended, |sent| kept_event(sent, event)))
+                Poll::Ready(sent.map_or(Turn::Ended, |sent| kept_event(sent, id, event)))
             }
         }
     }
@@ -214,12 +215,14 @@ fn plain_event(id: &Id, out: Out, event: &mut Vec<u8>) -> Turn {
     Turn::Said
 }
 
-fn kept_event(sent: Sent, event: &mut Vec<u8>) -> Turn {
-    let id = sent.id.map(|id| id.to_string());
+/// `room` is where ids are written, so that each event does not need its own.
+fn kept_event(sent: Sent, room: &mut String, event: &mut Vec<u8>) -> Turn {
+    room.clear();
+    let id = sent.id.and_then(|id| write!(room, "{id}").ok()).map(|()| room.as_str());
     match sent.what {
         // The revision asks for an event without data at the beginning, so that there is an id to come back with.
-        What::Start => sse::encode_start(event, id.as_deref().unwrap_or_default(), RETRY),
-        What::Message(message) => sse::encode_event(event, id.as_deref(), Some("message"), &message),
+        What::Start => sse::encode_start(event, id.unwrap_or_default(), RETRY),
+        What::Message(message) => sse::encode_event(event, id, Some("message"), &message),
         What::HangUp(retry) => {
             if let Some(retry) = retry {
                 sse::encode_retry(event, u64::try_from(retry.as_millis()).unwrap_or(RETRY));

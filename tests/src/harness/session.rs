@@ -115,10 +115,15 @@ impl Session {
 
     /// The same, with everything still to be read.
     pub(crate) async fn resume_raw(&self, last: &str) -> Connection {
-        let bare = String::from_utf8(self.bare("GET", "text/event-stream")).expect("heads are text");
         let mut connection = Connection::open(self.address).await;
-        connection.send(bare.replacen("\r\n", &format!("\r\nLast-Event-ID: {last}\r\n"), 1).as_bytes()).await;
+        connection.send(&self.resuming(last)).await;
         connection
+    }
+
+    /// The request for what followed the event with this id.
+    pub(crate) fn resuming(&self, last: &str) -> Vec<u8> {
+        let bare = String::from_utf8(self.bare("GET", "text/event-stream")).expect("heads are text");
+        bare.replacen("\r\n", &format!("\r\nLast-Event-ID: {last}\r\n"), 1).into_bytes()
     }
 
     /// Ends the session.

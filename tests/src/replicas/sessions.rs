@@ -130,6 +130,27 @@ async fn a_stream_of_a_session_is_served_through_another_replica() {
 }
 
 #[tokio::test]
+async fn check_155_a_broken_stream_is_taken_up_at_another_replica() {
+    let [a, b] = two(None).await;
+    let session = Session::open(a.address, DEMO, "2025-11-25", json!({})).await;
+    let arguments = json!({"steps": 20, "interval_ms": 20});
+    let params = json!({"name": "countdown", "arguments": arguments, "_meta": {"progressToken": 1}});
+    let call = session.request("tools/call", params);
+    for [first, second] in [[&a, &b], [&b, &a]] {
+        let (_, mut stream) = call.open(first.address).await;
+        stream.event().await.expect("progress");
+        let last = stream.last_id().to_owned();
+        drop(stream);
+        let mut stream = Connection::open(second.address).await;
+        stream.send(&session.resuming(&last)).await;
+        assert_eq!(stream.head().await.expect("an answer").status, 200);
+        let messages = stream.events().await;
+        assert_eq!(messages[0]["params"]["progress"], 2, "what follows the first");
+        assert_eq!(messages.last().expect("an answer")["result"]["content"][0]["text"], "Counted 20 steps.");
+    }
+}
+
+#[tokio::test]
 async fn check_157_a_post_to_another_replica_reaches_the_stream_where_it_ends() {
     let [a, b] = two(None).await;
     let mut stream = Connection::open(a.address).await;
