@@ -257,7 +257,7 @@ impl Gateway {
     ) -> Exchange {
         let Call { mut inbound, client, ctx, progress_token, agreed, take_up, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
-        let early = early_answers(&mut inbound.params, server_version);
+        let early = early_answers(&inbound.method, &mut inbound.params, server_version);
         let relief = bridge::relief(self, &inbound.server);
         let pages = Pages::agreed(agreed, &inbound.server);
         let request = Request { method: inbound.method, params: inbound.params };
@@ -445,9 +445,9 @@ fn check_headers(call: &mut Call<'_>, located: &Located) -> Result<(), Refusal> 
 }
 
 /// Answers that a modern client gives without having been asked; a legacy server's call has no place for them, but the
-/// questions that the server names itself may come.
-fn early_answers(params: &mut Params, server: Version) -> Option<RawJson> {
-    if server.era() == Era::Modern {
+/// questions that the server names itself may come. Answers to a task's questions are no such thing.
+fn early_answers(method: &Method, params: &mut Params, server: Version) -> Option<RawJson> {
+    if server.era() == Era::Modern || !method.may_ask() {
         return None;
     }
     params.take("requestState");
@@ -483,4 +483,24 @@ pub fn read_envelope(meta: Meta) -> Result<ModernEnvelope, Refusal> {
         },
     };
     Ok(ModernEnvelope { capabilities, log_level, meta })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_taken_from_calls_alone() {
+        let given = RawJson::from_static(r#"{"inputResponses":{"a":1},"requestState":"s"}"#);
+        let rows = [
+            (Method::ToolsCall, Version::V2025_11_25, true),
+            (Method::ToolsCall, Version::V2026_07_28, false),
+            (Method::TasksUpdate, Version::V2025_11_25, false),
+        ];
+        for (method, server, taken) in rows {
+            let mut params = Params::parse(Some(&given)).unwrap();
+            assert_eq!(early_answers(&method, &mut params, server).is_some(), taken, "{method:?} {server}");
+            assert_eq!(params.get("inputResponses").is_none(), taken, "{method:?} {server}");
+        }
+    }
 }
