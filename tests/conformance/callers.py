@@ -6,6 +6,7 @@ but what makes an answer useless, and know neither the gateway nor the suites.
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.request
 
@@ -14,8 +15,9 @@ RESERVED = "io.modelcontextprotocol/"
 INFO = {"name": "portreeve-conformance-caller", "version": "1.0.0"}
 CAPABILITIES = {"elicitation": {"form": {}}, "sampling": {}, "roots": {}}
 ANSWER_SECONDS = 20
-# More rounds of questions than any scenario has.
+# More rounds of questions, and more streams of one answer, than any scenario has.
 ROUNDS = 5
+STREAMS = 10
 
 
 class Unanswered(Exception):
@@ -40,8 +42,11 @@ def answer(method, params):
     raise Unanswered(f"a question that this client does not know: {method}")
 
 
-def messages(response):
-    """The JSON-RPC messages of a response, as they come: one JSON body, or the events of a stream."""
+def messages(response, place=None):
+    """The JSON-RPC messages of a response, as they come: one JSON body, or the events of a stream.
+
+    `place` is told where the stream stands: the last `id` and `retry`.
+    """
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
         body = response.read()
         if body:
@@ -50,6 +55,9 @@ def messages(response):
     data = []
     for line in response:
         text = line.decode().rstrip("\r\n")
+        field, _, value = text.partition(":")
+        if place is not None and field in ("id", "retry"):
+            place[field] = value.strip()
         if text.startswith("data:"):
             data.append(text[5:].removeprefix(" "))
         elif not text and data:
@@ -126,16 +134,32 @@ class LegacyCaller(Caller):
     def ask(self, method, params, meanwhile=None):
         identifier = self.next()
         message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
-        with self.post(message, self.headers) as response:
-            for given in messages(response):
-                if "method" not in given and given.get("id") == identifier:
-                    return self.result(method, given)
-                if "method" in given and "id" in given:
-                    if meanwhile:
-                        meanwhile()
-                    reply = answer(given["method"], given.get("params", {}))
-                    self.tell({"jsonrpc": "2.0", "id": given["id"], "result": reply})
-        raise Unanswered(f"{method}: the stream ended without an answer")
+        response, place = self.post(message, self.headers), {}
+        for _ in range(STREAMS):
+            with response:
+                for given in messages(response, place):
+                    if "method" not in given and given.get("id") == identifier:
+                        return self.result(method, given)
+                    self.reply(given, meanwhile)
+            response = self.take_up(method, place)
+        raise Unanswered(f"{method}: no answer on {STREAMS} streams")
+
+    def reply(self, message, meanwhile):
+        """Answers a question; what is no question is only heard."""
+        if "method" not in message or "id" not in message:
+            return
+        if meanwhile:
+            meanwhile()
+        said = answer(message["method"], message.get("params", {}))
+        self.tell({"jsonrpc": "2.0", "id": message["id"], "result": said})
+
+    def take_up(self, method, place):
+        """A server may close the stream of a call and be asked again (specification 2025-11-25: basic/transports)."""
+        if "id" not in place:
+            raise Unanswered(f"{method}: the stream ended without an answer")
+        time.sleep(int(place.get("retry", "1000")) / 1000)
+        headers = {**self.headers, "Accept": "text/event-stream", "Last-Event-ID": place["id"]}
+        return urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=ANSWER_SECONDS)
 
     def end(self):
         request = urllib.request.Request(self.url, headers=self.headers, method="DELETE")
