@@ -3,6 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "JSON is made where it is passed")]
 
 mod kept;
+mod shared;
 
 use super::scripts::{child, legacy_child, modern_child, tools};
 use crate::harness::{
