@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod targets;
 mod upstream;
+mod weight;
 mod wire;
 
 #[cfg(test)]

@@ -25,8 +25,23 @@ pub(crate) struct Facts {
     pub(crate) idle_mib: Option<f64>,
     /// Size of the binary.
     pub(crate) binary_mb: Option<f64>,
+    /// What clients cost that do little.
+    pub(crate) weights: Vec<Fact>,
     /// What the reader must know.
     pub(crate) notes: Vec<String>,
+}
+
+/// One number that belongs to no group.
+#[derive(Clone, Serialize)]
+pub(crate) struct Fact {
+    /// What was measured.
+    pub(crate) name: &'static str,
+    /// How much.
+    pub(crate) value: f64,
+    /// How much it should be at most, where that is set.
+    pub(crate) aim: Option<f64>,
+    /// Of what.
+    pub(crate) unit: &'static str,
 }
 
 /// One line of the table.
@@ -104,7 +119,7 @@ impl Verdict {
 /// Everything that a benchmark found.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    facts: Facts,
+    pub(crate) facts: Facts,
     runs: u16,
     window_seconds: f64,
     /// One for each case and target.
@@ -122,19 +137,21 @@ impl Report {
         f64::from(self.runs) * (self.window_seconds + 1.0)
     }
 
-    fn fact_rows(&self) -> Vec<(&'static str, f64, f64, &'static str)> {
+    fn fact_rows(&self) -> Vec<Fact> {
         let facts = [
             ("start to first answer", self.facts.start_ms, START_MS, "ms"),
             ("idle memory", self.facts.idle_mib, IDLE_MIB, "MiB"),
             ("binary", self.facts.binary_mb, BINARY_MB, "MB"),
         ];
-        facts.into_iter().filter_map(|(name, value, aim, unit)| Some((name, value?, aim, unit))).collect()
+        let fact = |(name, value, aim, unit)| Some(Fact { name, value: value?, aim: Some(aim), unit });
+        facts.into_iter().filter_map(fact).chain(self.facts.weights.iter().cloned()).collect()
     }
 
     /// A wrong answer fails; a missed aim only if asked for.
     pub(crate) fn verdict(&self, strict: bool) -> Outcome {
         let mut verdicts: Vec<Verdict> = self.rows.iter().map(|row| row.verdict(self.seconds())).collect();
-        verdicts.extend(self.fact_rows().into_iter().map(|(_, value, aim, _)| Verdict::of(value, aim)));
+        verdicts
+            .extend(self.fact_rows().into_iter().filter_map(|fact| Some(Verdict::of(fact.value, fact.aim?))));
         let count = |wanted: Verdict| verdicts.iter().filter(|verdict| **verdict == wanted).count();
         let (passed, missed, failed) = (count(Verdict::Pass), count(Verdict::Miss), count(Verdict::Error));
         println!("{passed} aims met, {missed} missed, {failed} cases with errors");
@@ -162,9 +179,12 @@ impl fmt::Display for Report {
         for row in &self.rows {
             row.print(out, self.seconds())?;
         }
-        for (name, value, aim, unit) in self.fact_rows() {
-            let verdict = Verdict::of(value, aim).word();
-            writeln!(out, "{name:<28} {value:>9.1} {unit}, aim {aim:.0} {unit} {verdict}")?;
+        for Fact { name, value, aim, unit } in self.fact_rows() {
+            write!(out, "{name:<28} {value:>9.1} {unit}")?;
+            match aim {
+                Some(aim) => writeln!(out, ", aim {aim:.0} {unit} {}", Verdict::of(value, aim).word())?,
+                None => writeln!(out)?,
+            }
         }
         for note in &self.facts.notes {
             writeln!(out, "note: {note}")?;

@@ -11,6 +11,7 @@ use super::load::Sample;
 use super::proc;
 use super::report::{self, Facts, Report, Row};
 use super::targets::{self, Running, Upstreams, statistics};
+use super::weight;
 use super::wire::Work;
 use crate::command::Outcome;
 
@@ -38,8 +39,10 @@ struct Stage {
 
 /// Measures and reports.
 pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
-    let groups = groups(&regex_lite::Regex::new(&mcp.case)?);
-    if groups.is_empty() {
+    let pattern = regex_lite::Regex::new(&mcp.case)?;
+    let groups = groups(&pattern);
+    let weights = weight::cases(&pattern);
+    if groups.is_empty() && weights.is_empty() {
         return Err("no case matches".into());
     }
     let (runs, window) = if mcp.quick { (1, 1) } else { (mcp.runs, mcp.seconds) };
@@ -49,6 +52,12 @@ pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
     let mut report = Report::new(facts, runs, window);
     for group in &groups {
         report.rows.extend(measure_group(&stage, group, runs, window).await?);
+    }
+    // Last, because what they leave in the gateway's memory belongs to no other case.
+    for case in weights {
+        if let Some(Running { guard, address, .. }) = &stage.gateway {
+            report.facts.weights.push(weight::weigh(case, address, guard.pid(), window).await?);
+        }
     }
     for running in [stage.gateway, stage.nginx].into_iter().flatten() {
         running.guard.stop().await;
