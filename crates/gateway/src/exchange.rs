@@ -397,24 +397,24 @@ impl Inner {
     }
 
     fn on_end(&mut self, end: Final) -> Option<Step> {
-        match &end {
-            Final::Whole(Outcome::Error(error)) => {
-                if let Some(step) = page::on_required(self, error) {
-                    return Some(step);
-                }
-                if matches!(self.stage, Stage::Pacing(..)) {
-                    return None;
-                }
+        if let Final::Whole(Outcome::Error(error)) = &end {
+            if let Some(step) = page::on_required(self, error) {
+                return Some(step);
             }
-            Final::Whole(Outcome::Result(_)) | Final::Large(_) => {
-                if page::tell_all_done(self) {
-                    self.stage = Stage::Ending(end);
-                    return None;
-                }
+            if matches!(self.stage, Stage::Pacing(..)) {
+                return None;
             }
-            Final::Failed(_) => {}
         }
-        Some(Step::Last(self.on_final(end)))
+        if matches!(&end, Final::Whole(Outcome::Result(_)) | Final::Large(_)) {
+            page::tell_all_done(self);
+        }
+        // The server does not wait for what it asked, so the person need not answer.
+        bridge::give_up_asks(self);
+        if self.outbox.is_empty() {
+            return Some(Step::Last(self.on_final(end)));
+        }
+        self.stage = Stage::Ending(end);
+        None
     }
 
     /// Notifications of the call: progress under the caller's token and only forwards, log messages at the wanted level.

@@ -175,8 +175,13 @@ fn question_name(inner: &Inner, params: Option<&RawJson>) -> Text {
     }
 }
 
-/// The question in the terms of the client's revision, if it can be put so.
+/// The question in the terms of the client's revision, if it can be put so. A context of other servers is only asked of
+/// clients that offer it (spec: client/sampling); without it the question is still the same.
 fn rewritten(inner: &Inner, kind: AskKind, params: Option<&RawJson>) -> Option<AskRewrite> {
+    let strays = kind == AskKind::Sample && !inner.ctx.capabilities.flags().sampling_context;
+    let bare = params.filter(|params| strays && params.get("includeContext").is_some());
+    let bare = bare.map(|params| params.with(&["includeContext"], &[]));
+    let params = bare.as_ref().or(params);
     match payload::ask_for_client(kind, params, inner.ctx.version) {
         Ok(rewrite) => Some(rewrite),
         Err(reason) => {

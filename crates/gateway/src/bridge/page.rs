@@ -270,13 +270,11 @@ pub(super) fn tell_done(inner: &mut Inner, still: &[InputRequest]) {
     inner.outbox.extend(done.into_iter().map(|(_, id)| complete(&id)));
 }
 
-/// The call ends with a result: its pages are done. Whether something has to be said before the result.
-pub(crate) fn tell_all_done(inner: &mut Inner) -> bool {
-    let any = !inner.pages.untold.is_empty();
-    if any {
+/// The call ends with a result: its pages are done.
+pub(crate) fn tell_all_done(inner: &mut Inner) {
+    if !inner.pages.untold.is_empty() {
         tell_done(inner, &[]);
     }
-    any
 }
 
 /// `notifications/elicitation/complete`.

@@ -234,6 +234,7 @@ impl Shape {
             replica: ReplicaSetup { id: ReplicaId::new("one"), peers: None, coordinator: Coordinator::Alone },
             limits: self.limits,
             park_ttl: TTL,
+            page_size: 1000,
             recorder: records.clone(),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),

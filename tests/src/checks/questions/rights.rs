@@ -3,7 +3,7 @@
 
 use super::{UP, accept, asked, keys, retry_all};
 use crate::{
-    checks::scripts::{child, remote, text},
+    checks::scripts::{child, progress, remote, text},
     harness::{Answer, Does, Gate, Place, Places, Post, Scripted, ScriptedStdio, Seen},
 };
 use serde_json::{Value, json};
@@ -229,4 +229,31 @@ async fn check_111_what_the_configuration_withholds_is_not_declared() {
         assert!(seen["elicitation"].is_object(), "{place:?} {seen}");
         assert!(seen.get("sampling").is_none() && seen.get("roots").is_none(), "{place:?} {seen}");
     }
+}
+
+#[tokio::test]
+async fn check_037_081_what_lacks_is_said_in_band_once_a_stream_has_begun() {
+    let server = ScriptedStdio::start(child("legacy", |message| match message["method"].as_str() {
+        Some("tools/call") => {
+            let form = json!({"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}});
+            let ask = json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": form});
+            vec![
+                Does::Says(progress(message, 1)),
+                Does::Says(ask),
+                Does::error(message, -32603, "could not ask"),
+            ]
+        }
+        _ => Vec::new(),
+    }))
+    .await;
+    let gate = Gate::before(server.config("legacy")).await;
+    let call = Post::call(UP, "tool", json!({})).capable(json!({"sampling": {}}));
+    let call = call.meta("progressToken", json!("p"));
+    let response = gate.send(&call).await;
+    assert_eq!(response.status, 200, "the status has gone out with the progress");
+    let messages = response.messages();
+    assert_eq!(messages[0]["method"], "notifications/progress");
+    let error = &messages[messages.len() - 1]["error"];
+    assert_eq!(error["code"], -32021, "{messages:?}");
+    assert!(error["data"]["requiredCapabilities"]["elicitation"].is_object(), "{error}");
 }

@@ -42,6 +42,39 @@ async fn a_withdrawn_question_is_cancelled_at_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_wait_for_its_answer_frees_the_person() {
+    let bench = Shape::legacy().start(|_, _, _, emit| async move {
+        let _open = ask(&emit, 1, AskKind::Elicit, Some(form("1")), None).await;
+        text("alone")
+    });
+    let got = bench.legacy_call(|_| None).await;
+    let [question, cancelled] = got.messages.as_slice() else { panic!("{got:?}") };
+    assert_eq!(cancelled["method"], "notifications/cancelled");
+    assert_eq!(cancelled["params"]["requestId"], question["id"]);
+    assert_eq!(got.said(), "alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn context_of_other_servers_is_asked_only_of_those_who_offer_it() {
+    let params = json!({"messages": [], "maxTokens": 1, "includeContext": "allServers"});
+    let rows =
+        [(json!({"sampling": {}}), Value::Null), (json!({"sampling": {"context": {}}}), json!("allServers"))];
+    for (capabilities, expected) in rows {
+        let asked = params.clone();
+        let bench = Shape::legacy().start(move |_, _, _, emit| {
+            let asked = asked.clone();
+            async move { echo(ask(&emit, 1, AskKind::Sample, Some(asked), None).await.await) }
+        });
+        let session = bench.session(Version::V2025_11_25, &capabilities);
+        let got = bench.legacy(&session, Method::ToolsCall, &json!({"name": "t"}), |_| error(-1)).await;
+        assert_eq!(got.messages[0]["params"]["includeContext"], expected);
+        assert_eq!(got.messages[0]["params"]["maxTokens"], 1);
+        let got = bench.ask(Method::ToolsCall, &json!({"name": "t"}), &capabilities).await;
+        assert_eq!(got.end()["inputRequests"]["r1.0"]["params"]["includeContext"], expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_that_nobody_answers_is_given_up_in_time() {
     let bench = Shape::legacy().start(|_, _, _, emit| async move {
         echo(ask(&emit, 1, AskKind::Elicit, Some(form("1")), None).await.await)

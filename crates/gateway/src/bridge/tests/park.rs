@@ -70,6 +70,57 @@ async fn siblings_are_asked_together_under_names_of_the_servers_or_ours() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn siblings_have_a_moment_and_a_withdrawn_one_is_not_waited_for() {
+    let bench = Shape::legacy().start(|_, _, _, emit| async move {
+        let mut open = Vec::new();
+        for key in 1..=3 {
+            open.push(ask(&emit, key, AskKind::Elicit, Some(form("?")), None).await);
+            tokio::time::sleep(Duration::from_millis(10 * key)).await;
+        }
+        emit.emit(Event::AskWithdrawn(AskKey(1))).await;
+        let late = ask(&emit, 4, AskKind::Roots, None, None).await;
+        for answer in open.into_iter().skip(1) {
+            let _ = answer.await;
+        }
+        echo(late.await)
+    });
+    let (keys, state) = bench.call().await.asked();
+    assert_eq!(keys, ["r1.0", "r1.1", "r1.2"], "what comes within the moment is asked with it");
+    let answers = keys.iter().map(|key| (key.clone(), accept("x"))).collect();
+    let (keys, state) = bench.retry(&state, answers).await.asked();
+    assert_eq!(keys.len(), 1, "the fourth came too late");
+    let answers = keys.iter().map(|key| (key.clone(), json!({"roots": []}))).collect();
+    assert_eq!(bench.retry(&state, answers).await.said(), json!({"roots": []}).to_string());
+    let bench = Shape::legacy().start(|_, _, _, emit| async move {
+        let _one = ask(&emit, 1, AskKind::Elicit, Some(form("?")), None).await;
+        let two = ask(&emit, 2, AskKind::Elicit, Some(form("?")), None).await;
+        emit.emit(Event::AskWithdrawn(AskKey(1))).await;
+        echo(two.await)
+    });
+    let (keys, state) = bench.call().await.asked();
+    assert_eq!(keys, ["r1.1"]);
+    assert_eq!(bench.retry(&state, json!({"r1.1": accept("x")})).await.said(), accept("x").to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_or_has_ended_does_not_give_way() {
+    let mut shape = Shape::legacy();
+    shape.holds_children = true;
+    let bench = shape.start(|number, _, _, emit| async move {
+        if number == 1 {
+            return echo(ask(&emit, 1, AskKind::Elicit, Some(form("Who?")), None).await.await);
+        }
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        text("slow")
+    });
+    let (_, state) = bench.call().await.asked();
+    bench.retry(&state, json!({"r1.0": accept("Ada")})).await;
+    assert_eq!(bench.call().await.said(), "slow");
+    let again = bench.retry(&state, json!({"r1.0": accept("Ada")})).await;
+    assert_eq!(again.said(), accept("Ada").to_string(), "the answer is still kept");
+}
+
+#[tokio::test(start_paused = true)]
 async fn unanswered_questions_come_again_and_bad_answers_leave_the_call_as_it_is() {
     let bench = Shape::legacy().start(|_, _, _, emit| async move {
         let one = ask(&emit, 1, AskKind::Elicit, Some(form("1")), None).await;
