@@ -92,7 +92,8 @@ def server_entry(placement, portreeve, url):
     if placement.transport is None:
         return {"builtin": "demo"}
     if placement.transport == "stdio":
-        return {"command": portreeve, "args": placement.demo()}
+        # A suite acts as dozens of clients that can be asked different things, and each kind has a child of its own.
+        return {"command": portreeve, "args": placement.demo(), "max_children": 64}
     return {"url": url, "transport": "sse"} if placement.transport == "sse" else {"url": url}
 
 
