@@ -219,7 +219,7 @@ fn check_017_018_019_headers_and_arguments_come_together() {
 
 #[test]
 fn check_022_023_024_arguments_become_headers() {
-    let rows: [(&str, &[(&str, &str)]); 13] = [
+    let rows: [(&str, &[(&str, &str)]); 14] = [
         (
             r#"{"deep":{"b":true},"n":12,"s":"a b"}"#,
             &[("Mcp-Param-Text", "a b"), ("Mcp-Param-Count", "12"), ("Mcp-Param-Flag", "true")],
@@ -236,6 +236,7 @@ fn check_022_023_024_arguments_become_headers() {
         (r#"{"n":1.5}"#, &[("Mcp-Param-Count", "1.5")]),
         (r#"{"n":1e300}"#, &[("Mcp-Param-Count", "1e300")]),
         (r#"{"n":9007199254740993}"#, &[("Mcp-Param-Count", "9007199254740993")]),
+        (r#"{"n":9007199254740991.0}"#, &[("Mcp-Param-Count", "9007199254740991")]),
         (r#"{"n":0}"#, &[("Mcp-Param-Count", "0")]),
     ];
     for (arguments, wanted) in rows {

@@ -291,3 +291,12 @@ fn a_prompt_message_with_several_blocks_has_each_of_them_changed() {
     check(&Method::PromptsGet, prompt, OLDEST, Era::Legacy, wanted);
     check(&Method::PromptsGet, prompt, RICH, Era::Legacy, prompt);
 }
+
+#[test]
+fn reserved_keys_of_a_tool_come_only_from_modern_servers() {
+    let tool = raw(r#"{"name":"t","_meta":{"io.modelcontextprotocol/x":1,"com.example/a":2}}"#);
+    let cleaned = r#"{"name":"t","_meta":{"com.example/a":2}}"#;
+    assert_eq!(tool_for_client(&tool, MODERN, Era::Modern).as_str(), tool.as_str());
+    assert_eq!(tool_for_client(&tool, MODERN, Era::Legacy).as_str(), cleaned);
+    assert_eq!(tool_for_client(&tool, RICH, Era::Modern).as_str(), cleaned);
+}
