@@ -6,6 +6,7 @@
 //! `link` (a line that many calls share), `http`, `stdio`, `peer` (the other replicas, which are no MCP
 //! servers but reached the same way).
 
+mod anchored;
 mod circuit;
 mod config;
 mod conversation;

@@ -9,7 +9,7 @@ use std::{
     hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -46,12 +46,16 @@ pub(crate) struct Slot<T> {
     users: AtomicUsize,
     leased: Mutex<Use>,
     held: ArcSwapOption<T>,
+    /// Tells what is held from everything that was held here or elsewhere before.
+    number: AtomicU64,
     opening: tokio::sync::Mutex<()>,
 }
 
 struct Use {
     mode: Mode,
     since: Instant,
+    /// Something in it outlives its calls until then.
+    kept: Option<Instant>,
 }
 
 struct Inner<K, T> {
@@ -66,6 +70,7 @@ pub(crate) struct Slots<K, T> {
     inner: Mutex<Inner<K, T>>,
     freed: Notify,
     opened: Notify,
+    numbers: AtomicU64,
 }
 
 /// The use of a slot, until dropped.
@@ -83,6 +88,7 @@ impl<K: Eq + Hash + Clone, T: Held> Slots<K, T> {
             inner: Mutex::new(inner),
             freed: Notify::new(),
             opened: Notify::new(),
+            numbers: AtomicU64::new(1),
         })
     }
 
@@ -135,8 +141,9 @@ impl<K: Eq + Hash + Clone, T: Held> Slots<K, T> {
         let slot = Arc::new(Slot {
             index,
             users: AtomicUsize::new(0),
-            leased: Mutex::new(Use { mode, since: Instant::now() }),
+            leased: Mutex::new(Use { mode, since: Instant::now(), kept: None }),
             held: ArcSwapOption::empty(),
+            number: AtomicU64::new(0),
             opening: tokio::sync::Mutex::new(()),
         });
         group.push(Arc::clone(&slot));
@@ -150,6 +157,16 @@ impl<K: Eq + Hash + Clone, T: Held> Slots<K, T> {
         slot.users.fetch_add(1, Ordering::Relaxed);
         slot.used().mode = mode;
         Lease { slots: Arc::clone(self), slot }
+    }
+
+    /// What had this number, if it is still there, beside whoever uses it.
+    pub(crate) fn there(self: &Arc<Self>, number: u64) -> Option<(Lease<K, T>, Arc<T>)> {
+        let inner = self.lock();
+        let mut all = inner.groups.values().flatten();
+        let slot = all.find(|slot| slot.number.load(Ordering::Relaxed) == number)?;
+        let held = slot.current()?;
+        slot.users.fetch_add(1, Ordering::Relaxed);
+        Some((Lease { slots: Arc::clone(self), slot: Arc::clone(slot) }, held))
     }
 
     /// Every session that lives under this key.
@@ -221,8 +238,13 @@ impl<T: Held> Slot<T> {
     }
 
     fn busy(&self) -> bool {
-        let needed = || self.held.load().as_ref().is_some_and(|held| held.alive() && held.needed());
+        let kept = || self.used().kept.is_some_and(|until| Instant::now() < until);
+        let needed = || self.current().is_some_and(|held| held.needed() || kept());
         self.users.load(Ordering::Relaxed) > 0 || needed()
+    }
+
+    fn current(&self) -> Option<Arc<T>> {
+        self.held.load_full().filter(|held| held.alive())
     }
 
     fn close(&self) {
@@ -238,21 +260,31 @@ impl<K: Eq + Hash + Clone, T: Held> Lease<K, T> {
         &self,
         open: impl FnOnce() -> BoxFuture<'a, Result<Arc<T>, E>>,
     ) -> Result<Arc<T>, E> {
-        if let Some(held) = self.current() {
+        if let Some(held) = self.slot.current() {
             return Ok(held);
         }
         let _opening = self.slot.opening.lock().await;
-        if let Some(held) = self.current() {
+        if let Some(held) = self.slot.current() {
             return Ok(held);
         }
         let fresh = open().await?;
+        self.slot.number.store(self.slots.numbers.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        self.slot.used().kept = None;
         self.slot.held.store(Some(Arc::clone(&fresh)));
         self.slots.opened.notify_waiters();
         Ok(fresh)
     }
 
-    fn current(&self) -> Option<Arc<T>> {
-        self.slot.held.load_full().filter(|held| held.alive())
+    /// The number of what is held here.
+    pub(crate) fn number(&self) -> u64 {
+        self.slot.number.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what is held here for this long, whether it is used or not.
+    pub(crate) fn keep(&self, ttl: Duration) {
+        let until = Instant::now() + ttl;
+        let mut used = self.slot.used();
+        used.kept = Some(used.kept.map_or(until, |known| known.max(until)));
     }
 }
 
@@ -346,6 +378,25 @@ mod tests {
         drop(second);
         assert!(waiting.await.is_ok());
         drop(third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_is_found_by_its_number_and_by_nothing_else() {
+        let slots = Slots::new(2, 2);
+        let lease = slots.acquire(&1, Mode::Exclusive, NOW).await.unwrap();
+        let first = fill(&lease, 1).await;
+        let number = lease.number();
+        assert_eq!(slots.there(number).unwrap().1.1, 1, "beside an exclusive call");
+        lease.keep(Duration::from_secs(10));
+        drop(lease);
+        slots.reap(NOW);
+        assert!(slots.there(number).is_some(), "kept");
+        tokio::time::advance(Duration::from_secs(11)).await;
+        slots.reap(NOW);
+        assert!(slots.there(number).is_none() && !first.alive());
+        let again = slots.acquire(&1, Mode::Exclusive, NOW).await.unwrap();
+        fill(&again, 2).await;
+        assert_ne!(again.number(), number);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ mod pace;
 mod tests;
 
 use crate::{
-    EraChoice, Runtime, Status, StdioConfig,
+    EraChoice, Runtime, Status, StdioConfig, anchored,
     link::{
         Closing, Link,
         call::{self, CancelGuard, Ended},
@@ -254,7 +254,14 @@ impl Stdio {
             if self.runtime.shutdown.is_cancelled() {
                 return Event::failed(FailureKind::ShuttingDown, "the gate is shutting down");
             }
-            let (lease, link) = match timer.within(self.lease(ctx)).await {
+            let leased = match anchored::wanted(ctx) {
+                Some(place) => match self.children.there(place) {
+                    Some(leased) => Ok(Ok(leased)),
+                    None => return anchored::gone(),
+                },
+                None => timer.within(self.lease(ctx)).await,
+            };
+            let (lease, link) = match leased {
                 Ok(Ok(leased)) => leased,
                 Ok(Err(failure)) => return failed(failure),
                 Err(_) => return Event::failed(FailureKind::Unreachable, "the child was not ready in time"),
@@ -268,10 +275,14 @@ impl Stdio {
                 last = Some(unreachable(link.gone()));
                 continue;
             };
-            let ended = call::run(&link, entry, id, ctx, request, emit, &mut timer).await;
-            drop(lease);
-            match ended {
-                Ended::With(event) => return event,
+            if let Some(task) = anchored::heard(request) {
+                entry.hears(&task);
+            }
+            match call::run(&link, entry, id, ctx, request, emit, &mut timer).await {
+                Ended::With(event) => {
+                    anchored::settle(ctx, &lease, &event);
+                    return event;
+                }
                 Ended::Unsent(failure) => last = Some(failure),
             }
         }

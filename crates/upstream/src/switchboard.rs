@@ -75,6 +75,8 @@ struct Live {
     role: Role,
     inbox: mpsc::Sender<Frame>,
     done: oneshot::Sender<Outcome>,
+    /// The task whose questions it is there to hear.
+    task: Option<Text>,
 }
 
 #[derive(Default)]
@@ -181,7 +183,7 @@ impl Switchboard {
         let mut calls = self.calls();
         // Whoever stopped waiting is forgotten here.
         calls.live.retain(|_, live| !live.done.is_closed());
-        (!calls.closed).then(|| calls.live.insert(id, Live { id, role: Role::Own, inbox, done }));
+        (!calls.closed).then(|| calls.live.insert(id, Live { id, role: Role::Own, inbox, done, task: None }));
         (!calls.closed).then_some(answer)
     }
 
@@ -231,9 +233,14 @@ impl Switchboard {
 
     fn route_ask(&self, id: Id, method: Method, kind: AskKind, params: Option<RawJson>) -> Option<Vec<u8>> {
         let refusal = frame::encode_response(Some(&id), &wire::nobody(kind));
+        let related = params.as_ref().and_then(related_task);
         let frame = Frame::Request { id, method, params };
         let mut calls = self.calls();
-        let mut askable = calls.live.values().filter(|live| live.role == Role::Askable);
+        // A question of a task says whose it is; others belong to no call that hears a task, if there are any.
+        let own = |live: &&Live| live.role == Role::Askable && live.task == related;
+        let apart = calls.live.values().any(|live| own(&live));
+        let fits = |live: &&Live| live.role == Role::Askable && (!apart || live.task == related);
+        let mut askable = calls.live.values().filter(fits);
         let (first, second) = (askable.next(), askable.next());
         if first.is_some() {
             self.unlinked_asks.store(true, Ordering::Relaxed);
@@ -291,6 +298,11 @@ impl Switchboard {
     }
 }
 
+/// The task that a message says it belongs to.
+fn related_task(params: &RawJson) -> Option<Text> {
+    params.get("_meta")?.get(meta::RELATED_TASK)?.get("taskId")?.string_value()
+}
+
 /// A call that the switchboard knows of, until dropped.
 pub(crate) struct Entry<P: Peer> {
     peer: Arc<P>,
@@ -315,9 +327,18 @@ pub(crate) fn enter<P: Peer>(peer: &Arc<P>, id: u64, role: Role) -> Option<Entry
             let _ = sender.try_send(held);
         }
     }
-    calls.live.insert(id, Live { id, role, inbox: sender, done });
+    calls.live.insert(id, Live { id, role, inbox: sender, done, task: None });
     drop(calls);
     Some(Entry { peer: Arc::clone(peer), id, inbox, done: answer })
+}
+
+impl<P: Peer> Entry<P> {
+    /// The call is there to hear what this task asks.
+    pub(crate) fn hears(&self, task: &Text) {
+        if let Some(live) = self.peer.board().calls().live.get_mut(&self.id) {
+            live.task = Some(task.clone());
+        }
+    }
 }
 
 impl<P: Peer> Drop for Entry<P> {

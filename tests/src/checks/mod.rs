@@ -13,4 +13,5 @@ mod questions;
 mod resuming;
 mod scripts;
 mod streams;
+mod tasks;
 mod upstream;

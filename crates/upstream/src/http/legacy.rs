@@ -12,6 +12,7 @@ use super::{
     session::{Session, SessionKey},
 };
 use crate::{
+    anchored,
     conversation::{self, Conversation, Step, Waited},
     slots::Mode,
     switchboard::{Entry, Peer},
@@ -94,6 +95,10 @@ impl Http {
         emit: &Emitter,
         timer: &mut Timer,
     ) -> Attempt {
+        if anchored::wanted(ctx).is_some() {
+            // Rare, and large: it is kept out of the futures of other calls.
+            return Box::pin(self.anchored_call(ctx, request, emit, timer)).await;
+        }
         let key = SessionKey::of(ctx);
         let wait = BUSY_WAIT.min(self.deadlines.call / 2);
         let Ok(lease) = self.sessions.acquire(&key, self.session_mode(ctx), wait).await else {
@@ -118,7 +123,10 @@ impl Http {
                 return Attempt::End(Event::Final(Final::Failed(expired(gone))));
             }
             match self.legacy_once(&session, ctx, request, emit, timer).await {
-                Once::End(event) => return Attempt::End(event),
+                Once::End(event) => {
+                    anchored::settle(ctx, &lease, &event);
+                    return Attempt::End(event);
+                }
                 Once::WrongEra(event) => return Attempt::WrongEra(event),
                 Once::Gone(event) => {
                     session.lost();
@@ -127,6 +135,30 @@ impl Http {
             }
         }
         Attempt::End(last.unwrap_or_else(|| Event::failed(FailureKind::Protocol, "no session can be kept")))
+    }
+
+    /// A call about something that lives in one session: there or nowhere.
+    async fn anchored_call(
+        &self,
+        ctx: &Ctx,
+        request: &Request,
+        emit: &Emitter,
+        timer: &mut Timer,
+    ) -> Attempt {
+        let there = anchored::wanted(ctx).and_then(|place| self.sessions.there(place));
+        let Some((_lease, session)) = there else {
+            return Attempt::End(anchored::gone());
+        };
+        if let Err(gone) = timer.within(session.listen_again(ctx)).await {
+            return Attempt::End(Event::Final(Final::Failed(expired(gone))));
+        }
+        match self.legacy_once(&session, ctx, request, emit, timer).await {
+            Once::End(event) | Once::WrongEra(event) => Attempt::End(event),
+            Once::Gone(_) => {
+                session.lost();
+                Attempt::End(anchored::gone())
+            }
+        }
     }
 
     /// Calls that can be asked something have a session for themselves until the server has shown that it sends its
@@ -150,6 +182,9 @@ impl Http {
         let guard = CancelGuard::new(session, id, place.clone());
         let talk = Conversation::new(ctx, emit, timer, id);
         let mut exchange = Exchange::new(session, talk, session.enter(id, ctx), place);
+        if let (Some(entry), Some(task)) = (&exchange.entry, anchored::heard(request)) {
+            entry.hears(&task);
+        }
         let once = match exchange.drive(session.post(body)).await {
             Ok(Ok(response)) => self.legacy_answer(&mut exchange, ctx, request, response, id).await,
             Ok(Err(error)) => Ok(failed(error.failure())),

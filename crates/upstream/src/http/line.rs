@@ -12,7 +12,7 @@ use super::{
     session::SessionKey,
 };
 use crate::{
-    EraChoice,
+    EraChoice, anchored,
     link::{
         Closing, Link, Outgoing, Receipts, Setup,
         call::{self, Ended},
@@ -85,8 +85,18 @@ impl Http {
         let (mode, role) =
             if askable { (Mode::Exclusive, Role::Askable) } else { (Mode::Shared, Role::Call) };
         let wait = BUSY_WAIT.min(self.deadlines.call / 2);
-        let Ok(lease) = self.lines.acquire(&SessionKey::of(ctx), mode, wait).await else {
-            return Attempt::End(Event::failed(FailureKind::Busy, "all sessions of this server are taken"));
+        let lease = match anchored::wanted(ctx) {
+            Some(place) => match self.lines.there(place) {
+                Some((lease, _)) => lease,
+                None => return Attempt::End(anchored::gone()),
+            },
+            None => match self.lines.acquire(&SessionKey::of(ctx), mode, wait).await {
+                Ok(lease) => lease,
+                Err(_) => {
+                    let text = "all sessions of this server are taken";
+                    return Attempt::End(Event::failed(FailureKind::Busy, text));
+                }
+            },
         };
         let mut last = Failure::new(FailureKind::Unreachable, "no session can be kept");
         for _ in 0..2 {
@@ -108,8 +118,14 @@ impl Http {
                 last = unreachable(link.gone());
                 continue;
             };
+            if let Some(task) = anchored::heard(request) {
+                entry.hears(&task);
+            }
             match call::run(&link, entry, id, ctx, request, emit, timer).await {
-                Ended::With(event) => return Attempt::End(event),
+                Ended::With(event) => {
+                    anchored::settle(ctx, &lease, &event);
+                    return Attempt::End(event);
+                }
                 Ended::Unsent(failure) => {
                     link.close();
                     last = failure;
