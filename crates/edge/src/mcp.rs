@@ -82,7 +82,7 @@ pub(crate) async fn serve(edge: &Edge, name: Option<&str>, request: Request<Inco
 /// Serves a client's request that another replica passes on. Who calls was found out there; what they may do is found out
 /// here again.
 pub(crate) async fn serve_hop(edge: &Arc<Edge>, hop: Hop) -> Response<OutBody> {
-    let server = edge.gateway.server(hop.server.as_str());
+    let server = edge.gateway.behind(&hop.server);
     let Some(server) = server.filter(|server| edge.gateway.reaches(&hop.principal, server)).cloned() else {
         return answer::problem(StatusCode::NOT_FOUND, "no such server");
     };
@@ -115,7 +115,10 @@ fn enter<'a>(
     let credential = single(&parts.headers, header::AUTHORIZATION).ok().flatten();
     let credential = credential.map(|raw| std::str::from_utf8(raw).unwrap_or_default());
     let principal = edge.gateway.identify(credential).map_err(|refusal| Box::new(unauthorized(refusal)))?;
-    let server = name.and_then(|name| edge.gateway.server(name));
+    let server = match name {
+        Some(name) => edge.gateway.server(name),
+        None => edge.gateway.root(),
+    };
     match server.filter(|server| edge.gateway.reaches(&principal, server)) {
         Some(server) => Ok(Visit {
             edge,

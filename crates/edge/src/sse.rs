@@ -87,7 +87,11 @@ fn open(edge: &Arc<Edge>, principal: Principal, server: &Arc<Server>) -> Respons
     let name = edge.gateway.name_stream(&principal, server);
     let (pipe, messages) = Pipe::new(edge.gateway.clone(), principal, server.clone());
     edge.streams.lock().insert(name.clone(), pipe);
-    let endpoint = format!("/sse/{}?stream={name}", server.name());
+    // Below the same path, so that what stands before the gate finds the way.
+    let endpoint = match edge.gateway.server(server.door().as_str()) {
+        Some(_) => format!("/sse/{}?stream={name}", server.name()),
+        None => format!("/sse?stream={name}"),
+    };
     let listed = Listed { edge: edge.clone(), name };
     answer::stream(OutBody::Channel(Box::new(Channel::new(
         &endpoint,

@@ -3,6 +3,7 @@
 
 use crate::{
     Gateway,
+    aggregate::Visitor,
     aim::{Aim, aim},
     bridge::{self, page::Pages},
     catalogue::{List, ListKind, Look, NoList},
@@ -136,6 +137,11 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What belongs to a session, whatever server its address leads to.
+fn is_the_sessions(method: &Method) -> bool {
+    matches!(method, Method::Ping | Method::SetLevel | Method::Initialize)
+}
+
 impl Gateway {
     /// A request of a modern client. `headers` is there where the transport has them.
     pub async fn modern(
@@ -145,6 +151,17 @@ impl Gateway {
         headers: Option<Headers<'_>>,
     ) -> Reply {
         let began = Instant::now();
+        let inbound = if inbound.server.members().is_empty() || inbound.method == Method::Listen {
+            inbound
+        } else {
+            let (principal, capabilities) = (inbound.principal.clone(), &envelope.capabilities);
+            let version = Version::NEWEST;
+            let visitor = Visitor { principal: &principal, version, capabilities, session: None };
+            match self.at_aggregate(inbound, &visitor).await {
+                Ok(inbound) => inbound,
+                Err(reply) => return reply,
+            }
+        };
         if let Some(reply) = self.modern_local(&inbound, &envelope, began).await {
             return reply;
         }
@@ -168,11 +185,26 @@ impl Gateway {
     /// A request within a legacy session.
     pub async fn legacy(self: &Arc<Self>, inbound: Inbound, meta: Meta, session: &Arc<Session>) -> Reply {
         let began = Instant::now();
+        let inbound = if inbound.server.members().is_empty() || is_the_sessions(&inbound.method) {
+            inbound
+        } else {
+            let (version, capabilities) = (session.version, &session.capabilities);
+            let visitor =
+                Visitor { principal: &session.principal, version, capabilities, session: Some(session) };
+            match self.at_aggregate(inbound, &visitor).await {
+                Ok(inbound) => inbound,
+                Err(reply) => return reply,
+            }
+        };
         if let Some(reply) = self.legacy_local(&inbound, session, began).await {
             return reply;
         }
         let progress_token = meta.progress_token().cloned();
-        let mut ctx = inbound.server.system_ctx(session.isolation.clone());
+        let isolation = match inbound.server.is_member() {
+            true => inbound.server.isolation_key(&inbound.principal, Some(session.id())),
+            false => session.isolation.clone(),
+        };
+        let mut ctx = inbound.server.system_ctx(isolation);
         ctx.version = session.version;
         ctx.capabilities = inbound.server.withhold(&session.capabilities, session.version);
         ctx.client_info.clone_from(&session.client_info);

@@ -206,7 +206,7 @@ impl Head {
         let tenant = self.tenant.as_deref().map(TenantName::new).transpose().ok()?;
         Some(Hop {
             principal: Principal::new(kind, tenant),
-            server: ServerName::new(&self.server).ok()?,
+            server: ServerName::known(&self.server).ok()?,
             door: self.door,
             verb: self.verb,
             query: self.query,

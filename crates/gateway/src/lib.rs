@@ -2,9 +2,10 @@
 //! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
 //!
 //! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
-//! `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `hub` and `listen`, `local`, `tasks`,
+//! `aggregate`, `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `hub` and `listen`, `local`, `tasks`,
 //! `server` (the only way to a server), `state` (what is sealed), `replicas` and [`hop`] (other processes of this gate), [`record`].
 
+mod aggregate;
 mod aim;
 mod bridge;
 pub mod call;
@@ -80,8 +81,12 @@ pub struct Setup {
     pub limits: Limits,
     /// How long a parked call waits for its answers.
     pub park_ttl: Duration,
+    /// Which eras the address of all servers serves.
+    pub eras: Eras,
     /// How many items a page of a list has.
     pub page_size: usize,
+    /// How long a name may be that the aggregate makes.
+    pub name_length: usize,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
     /// Owner of every task.
@@ -93,6 +98,8 @@ pub struct Setup {
 /// One gate.
 pub struct Gateway {
     servers: BTreeMap<ServerName, Arc<Server>>,
+    /// All of them together, where there are several.
+    aggregate: Option<Arc<Server>>,
     pub(crate) policy: Policy,
     identity: Identity,
     pub(crate) seals: KeyRing,
@@ -103,6 +110,7 @@ pub struct Gateway {
     pub(crate) limits: Limits,
     pub(crate) park_ttl: Duration,
     pub(crate) page_size: usize,
+    pub(crate) name_length: usize,
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) parking: Parking,
     /// Owner of what ends parked calls.
@@ -130,10 +138,16 @@ impl Gateway {
             .into_iter()
             .map(|server| Server::new(server, hub::Hub::new(setup.tracker.clone(), setup.shutdown.clone())))
             .map(|server| (server.name().clone(), server))
-            .collect();
+            .collect::<BTreeMap<_, _>>();
+        let together = || {
+            let hub = hub::Hub::new(setup.tracker.clone(), setup.shutdown.clone());
+            Server::together(servers.values(), setup.eras, hub)
+        };
+        let aggregate = (servers.len() > 1).then(together);
         let now = Timestamp::from_system(SystemTime::now()).0;
         let gateway = Arc::new(Self {
             servers,
+            aggregate,
             policy: setup.policy,
             identity: setup.identity,
             seals: setup.seals,
@@ -145,6 +159,7 @@ impl Gateway {
             limits: setup.limits,
             park_ttl: setup.park_ttl,
             page_size: setup.page_size.max(1),
+            name_length: setup.name_length,
             recorder: setup.recorder,
             parking: Parking::default(),
             waiting: TaskTracker::new(),
@@ -193,6 +208,17 @@ impl Gateway {
         self.servers.get(name)
     }
 
+    /// What the address without a server's name leads to: the only server there is, or all of them together.
+    pub fn root(&self) -> Option<&Arc<Server>> {
+        self.aggregate.as_ref().or_else(|| self.servers.values().next())
+    }
+
+    /// What the address of this name leads to; the name may be the aggregate's own.
+    pub fn behind(&self, name: &ServerName) -> Option<&Arc<Server>> {
+        let aggregate = self.aggregate.as_ref().filter(|aggregate| aggregate.door() == name);
+        aggregate.or_else(|| self.servers.get(name))
+    }
+
     /// All servers, by name.
     pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
         self.servers.values()
@@ -200,7 +226,10 @@ impl Gateway {
 
     /// Whether this principal may know of the server at all.
     pub fn reaches(&self, principal: &Principal, server: &Server) -> bool {
-        self.policy.reaches(principal, server.name())
+        match server.members() {
+            [] => self.policy.reaches(principal, server.name()),
+            members => members.iter().any(|member| self.policy.reaches(principal, member.name())),
+        }
     }
 
     /// How many legacy sessions hold live state.

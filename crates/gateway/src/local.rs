@@ -201,7 +201,7 @@ impl Gateway {
         let cursor = match params.get("cursor") {
             None => None,
             // An empty one is one as well, and never ours (check 133).
-            Some(raw) => Some(self.open_cursor(principal, server.name(), kind, raw)?),
+            Some(raw) => Some(self.open_cursor(principal, server.door(), kind, raw)?),
         };
         let list = match self.look(server, isolation, capabilities).list(kind).await {
             Ok(list) => list,
@@ -221,12 +221,16 @@ impl Gateway {
             return Ok(page.bytes);
         };
         let next = CursorState { list: method.as_str().to_owned(), last: item.name.to_string(), at };
-        let next = RawJson::string(&self.seal_cursor(principal, server.name(), &next));
+        let next = RawJson::string(&self.seal_cursor(principal, server.door(), &next));
         Ok(page.bytes.with(&[], &[("nextCursor", &next)]))
     }
 
     /// Whether the caller may use this method of the server at all.
     fn reach(&self, principal: &Principal, server: &Server, method: &Method) -> Result<(), Refusal> {
+        if !server.members().is_empty() {
+            // The doors let in whoever reaches one of them; each is asked when it is its turn.
+            return Ok(());
+        }
         let call = Call { server: server.name(), kind: Kind::Method, name: method.as_str(), arguments: None };
         if decide(&self.policy, principal, &call).is_allowed() {
             return Ok(());
@@ -240,10 +244,15 @@ impl Gateway {
             .describe(isolation, Version::NEWEST)
             .await
             .map_err(|failure| self.unreachable(server, &failure))?;
+        Ok(self.discovered(server, &description))
+    }
+
+    /// `DiscoverResult` of a description.
+    pub(crate) fn discovered(&self, server: &Server, description: &Description) -> RawJson {
         let versions: Vec<&str> = Version::MODERN.iter().map(|version| version.as_str()).collect();
         let mut out = Vec::from(*b"{\"resultType\":\"complete\"");
         json::write_member(&mut out, "supportedVersions", RawJson::encode(&versions).as_bytes());
-        json::write_member(&mut out, "capabilities", capabilities(&description, Version::NEWEST).as_bytes());
+        json::write_member(&mut out, "capabilities", capabilities(description, Version::NEWEST).as_bytes());
         if let Some(instructions) = &description.instructions {
             json::write_member(&mut out, "instructions", instructions.as_bytes());
         }
@@ -253,7 +262,7 @@ impl Gateway {
         let meta = RawJson::EMPTY_OBJECT.with(&[], &[(SERVER_INFO, &info)]);
         json::write_member(&mut out, "_meta", meta.as_bytes());
         out.push(b'}');
-        Ok(RawJson::built(out))
+        RawJson::built(out)
     }
 
     /// The legacy handshake: a session and its `InitializeResult` (checks 59, 60).
@@ -298,10 +307,12 @@ impl Gateway {
         let capabilities = ClientCapabilities::read(declared, version);
         let capabilities = capabilities.ok_or_else(|| bad("`params.capabilities` must be an object"))?;
         let isolation = server.isolation_key(principal, None);
-        let description = server
-            .describe(isolation, version)
-            .await
-            .map_err(|failure| self.unreachable(server, &failure))?;
+        let description = if server.members().is_empty() {
+            let described = server.describe(isolation, version).await;
+            described.map_err(|failure| self.unreachable(server, &failure))?
+        } else {
+            Arc::new(self.description_together(server, principal).await)
+        };
         let mut out = Vec::from(*b"{");
         json::write_member(&mut out, "protocolVersion", RawJson::string(version.as_str()).as_bytes());
         json::write_member(&mut out, "capabilities", self::capabilities(&description, version).as_bytes());

@@ -52,7 +52,7 @@ impl Gateway {
         let Call { inbound, client: Client::Modern, .. } = call else { return None };
         let token = inbound.params.get("requestState").filter(|_| inbound.method.may_ask())?;
         let token = token.string_value()?;
-        let state = self.open_request_state(&inbound.principal, inbound.server.name(), &token).ok()?;
+        let state = self.open_request_state(&inbound.principal, inbound.server.door(), &token).ok()?;
         let RequestState::Parked { owner, .. } = state else { return None };
         (!self.owns(&owner)).then(|| ReplicaId::new(&owner))
     }
@@ -65,8 +65,8 @@ impl Gateway {
         }
         let Some(token) = inbound.params.get("requestState") else { return Ok(Retry::Runs(0)) };
         let token = token.string_value().ok_or_else(error::bad_state)?;
-        let state = self.open_request_state(&inbound.principal, inbound.server.name(), &token)?;
-        if *state.digest() != CallDigest::of(&inbound.method, &inbound.params) {
+        let state = self.open_request_state(&inbound.principal, inbound.server.door(), &token)?;
+        if *state.digest() != CallDigest::of(inbound.server.name(), &inbound.method, &inbound.params) {
             return Err(error::bad_state());
         }
         match state {

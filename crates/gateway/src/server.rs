@@ -5,14 +5,19 @@ use crate::{
     catalogue::Catalogue,
     hub::{Hub, Whose},
 };
-use futures_core::stream::BoxStream;
+use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{
     Ctx, Era, Leg, RawJson, Request, Service, Text, Version,
-    service::{CredentialSource, Description, Failure, Notification, TakeUp, Watch, WatchFilter},
+    service::{
+        CredentialSource, Description, Failure, FailureKind, Notification, TakeUp, Watch, WatchFilter,
+    },
 };
 use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
 use portreeve_policy::{Authorized, SystemReason, Target};
-use std::sync::{Arc, LazyLock};
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+};
 
 static SHARED: LazyLock<IsolationKey> = LazyLock::new(|| IsolationKey::new("shared"));
 
@@ -86,8 +91,17 @@ impl Eras {
     }
 }
 
-/// One configured server.
+/// What an address leads to: one server, or all of them together.
 pub struct Server {
+    /// What everything that is sealed at this address is bound to: the same server at another address is another one.
+    door: ServerName,
+    /// The servers of the aggregate, in the order of their names, each as it is reached from there.
+    members: Box<[Arc<Self>]>,
+    core: Arc<Core>,
+}
+
+/// One configured server, whatever address it is reached at.
+pub struct Core {
     name: ServerName,
     service: Arc<dyn Service>,
     pub(crate) isolation: Isolation,
@@ -101,9 +115,17 @@ pub struct Server {
     pub(crate) hub: Hub,
 }
 
+impl Deref for Server {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
 impl Server {
     pub(crate) fn new(setup: ServerSetup, hub: Hub) -> Arc<Self> {
-        Arc::new(Self {
+        let core = Core {
             name: setup.name,
             service: setup.service,
             isolation: setup.isolation,
@@ -115,9 +137,55 @@ impl Server {
             holds_children: setup.holds_children,
             catalogue: Catalogue::default(),
             hub,
-        })
+        };
+        Arc::new(Self { door: core.name.clone(), members: Box::default(), core: Arc::new(core) })
     }
 
+    /// All of these together, under an address of their own.
+    pub(crate) fn together<'a>(
+        servers: impl Iterator<Item = &'a Arc<Self>>,
+        eras: Eras,
+        hub: Hub,
+    ) -> Arc<Self> {
+        let door = ServerName::aggregate();
+        let members = servers.map(|server| {
+            let (door, members) = (door.clone(), Box::default());
+            Arc::new(Self { door, members, core: server.core.clone() })
+        });
+        let members: Box<[Arc<Self>]> = members.collect();
+        let core = Core {
+            name: door.clone(),
+            service: Arc::new(Several),
+            isolation: Isolation::Principal,
+            offer: Offer::default(),
+            roots: None,
+            credential: None,
+            renewal: None,
+            eras,
+            holds_children: false,
+            catalogue: Catalogue::default(),
+            hub,
+        };
+        Arc::new(Self { door, members, core: Arc::new(core) })
+    }
+
+    /// What is sealed at this address is bound to this.
+    pub fn door(&self) -> &ServerName {
+        &self.door
+    }
+
+    /// Whether it is reached through the address of all servers.
+    pub(crate) fn is_member(&self) -> bool {
+        self.door != self.core.name
+    }
+
+    /// The servers of the aggregate; none for a single server.
+    pub(crate) fn members(&self) -> &[Arc<Self>] {
+        &self.members
+    }
+}
+
+impl Core {
     /// Its name.
     pub fn name(&self) -> &ServerName {
         &self.name
@@ -198,9 +266,30 @@ pub(crate) fn take_up(proof: Authorized<Target>, server: &Server, ctx: Ctx, call
 /// Unreachable by construction; if it ever is not, nothing leaves.
 fn misdirected() -> Leg {
     portreeve_mcp::service::generate(|_| async {
-        portreeve_mcp::Event::failed(
-            portreeve_mcp::service::FailureKind::Protocol,
-            "authorised for something else",
-        )
+        portreeve_mcp::Event::failed(FailureKind::Protocol, "authorised for something else")
     })
+}
+
+/// Stands where the aggregate has no server of its own: every request to it is one to a member.
+struct Several;
+
+impl Service for Several {
+    fn describe(&self, _: Ctx) -> BoxFuture<'_, Result<Arc<Description>, Failure>> {
+        // What they are together depends on who asks; what is told outside calls is nothing.
+        let (capabilities, version) = (RawJson::EMPTY_OBJECT, Version::NEWEST);
+        let nothing = Description { era: None, version, capabilities, server_info: None, instructions: None };
+        Box::pin(std::future::ready(Ok(Arc::new(nothing))))
+    }
+
+    fn open(&self, _: Ctx, _: Request) -> Leg {
+        misdirected()
+    }
+
+    fn notify(&self, _: Ctx, _: Notification) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn watch(&self, _: Ctx, _: WatchFilter) -> Watch {
+        Box::pin(futures_util::stream::pending())
+    }
 }

@@ -371,10 +371,10 @@ impl Gateway {
             owner: self.replica.as_str().to_owned(),
             nonce: self.next_number(),
         };
-        let mut id = self.seal_session(principal, server.name(), &state, SESSION_TTL);
+        let mut id = self.seal_session(principal, server.door(), &state, SESSION_TTL);
         if id.len() > MAX_ID {
             state.client_info = None;
-            id = self.seal_session(principal, server.name(), &state, SESSION_TTL);
+            id = self.seal_session(principal, server.door(), &state, SESSION_TTL);
         }
         let session = self.live_session(&id, principal, server, hello);
         self.sessions.shard(&id).insert(id.into(), session.clone());
@@ -425,7 +425,7 @@ impl Gateway {
         if lock(&self.sessions.revoked).contains_key(id) {
             return Whereabouts::Nowhere;
         }
-        let Some(state) = self.open_session(principal, server.name(), id) else {
+        let Some(state) = self.open_session(principal, server.door(), id) else {
             return Whereabouts::Nowhere;
         };
         // A session of ours that held nothing live was forgotten, or a process that is alone has been started anew.
@@ -461,7 +461,7 @@ impl Gateway {
         server: &Arc<Server>,
         id: &str,
     ) -> Whereabouts {
-        match self.open_session(principal, server.name(), id) {
+        match self.open_session(principal, server.door(), id) {
             Some(state) => self.recreate(principal, server, id, state),
             None => Whereabouts::Nowhere,
         }
@@ -523,14 +523,14 @@ impl Gateway {
         id: Option<&Id>,
     ) -> Option<ReplicaId> {
         let token = id.and_then(Id::as_text)?;
-        let state = self.open_ask(principal, server.name(), &token)?;
+        let state = self.open_ask(principal, server.door(), &token)?;
         (!self.owns(&state.owner)).then(|| ReplicaId::new(&state.owner))
     }
 
     /// Takes a client's answer to a question of ours. `false`: we never asked that.
     pub fn answer(&self, session: &Session, id: Option<&Id>, outcome: Outcome) -> bool {
         let token = id.and_then(Id::as_text);
-        let state = token.and_then(|token| self.open_ask(&session.principal, session.server.name(), &token));
+        let state = token.and_then(|token| self.open_ask(&session.principal, session.server.door(), &token));
         let Some(number) = state.filter(|ask| self.owns(&ask.owner)).map(|ask| ask.key) else { return false };
         if let Some(waiting) = lock(&session.pending).remove(&number) {
             // The call may have ended meanwhile, which is no fault of the client's.

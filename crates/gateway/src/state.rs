@@ -82,13 +82,15 @@ impl RequestState {
     }
 }
 
-/// Which call a state belongs to: method and salient parameters in canonical form.
+/// Which call a state belongs to: server, method and salient parameters in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CallDigest(String);
 
 impl CallDigest {
-    pub(crate) fn of(method: &Method, params: &Params) -> Self {
+    pub(crate) fn of(server: &ServerName, method: &Method, params: &Params) -> Self {
         let mut hash = Sha256::new();
+        hash.update(server.as_str().as_bytes());
+        hash.update([0]);
         hash.update(method.as_str().as_bytes());
         hash.update([0]);
         hash.update(params.canonical());
@@ -209,7 +211,7 @@ impl Gateway {
     /// An unguessable name for a stream of this principal to this server: sealed, so that any replica can tell its owner.
     pub fn name_stream(&self, principal: &Principal, server: &crate::Server) -> String {
         let state = AskState { owner: self.replica.as_str().to_owned(), key: self.next_number() };
-        self.seal_value(&bound(Purpose::Ask, principal, server.name()), &state, STREAM_TTL)
+        self.seal_value(&bound(Purpose::Ask, principal, server.door()), &state, STREAM_TTL)
     }
 
     /// Which other replica holds the stream of this name.
@@ -219,7 +221,7 @@ impl Gateway {
         server: &crate::Server,
         name: &str,
     ) -> Option<ReplicaId> {
-        let state = self.open_ask(principal, server.name(), name)?;
+        let state = self.open_ask(principal, server.door(), name)?;
         (!self.owns(&state.owner)).then(|| ReplicaId::new(&state.owner))
     }
 

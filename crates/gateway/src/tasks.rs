@@ -99,7 +99,7 @@ pub(crate) fn asked(gateway: &Gateway, call: &mut Call<'_>) -> Result<Part, Refu
     let Some(id) = inbound.params.text("taskId") else {
         return Err(Refusal::handler(Code::INVALID_PARAMS, "`params.taskId` must be a string"));
     };
-    let state = gateway.open_task(&inbound.principal, inbound.server.name(), &id)?;
+    let state = gateway.open_task(&inbound.principal, inbound.server.door(), &id)?;
     inbound.params.set("taskId", RawJson::string(&state.task));
     Ok(Part::About(About { id, state }))
 }
@@ -111,8 +111,9 @@ fn page(gateway: &Gateway, inbound: &mut Inbound) -> Result<Page, Refusal> {
         let places = gateway.tasks.issued.places(inbound.principal.id(), server);
         return Ok(Page { places, cursor: None, owner: gateway.replica.as_str().to_owned() });
     };
-    let page =
-        cursor.string_value().and_then(|cursor| gateway.open_page(&inbound.principal, server, &cursor));
+    let page = cursor
+        .string_value()
+        .and_then(|cursor| gateway.open_page(&inbound.principal, inbound.server.door(), &cursor));
     let bad = || Refusal::handler(Code::INVALID_PARAMS, "unknown cursor; list anew without one");
     let page = page.filter(|page| gateway.owns(&page.owner)).ok_or_else(bad)?;
     if let Some(cursor) = &page.cursor {
@@ -223,7 +224,7 @@ impl Gateway {
         let place = anchor.and_then(Anchor::used);
         let state = TaskState { task: task.id.to_string(), tool: tool.to_owned(), place, owner };
         let ttl = task.ttl.map_or(UNLIMITED, |ttl| ttl.saturating_add(SLACK)).min(MAX_TTL);
-        let id = Text::from(self.seal_task(principal, server.name(), &state, ttl));
+        let id = Text::from(self.seal_task(principal, server.door(), &state, ttl));
         if state.owner.is_some() {
             self.tasks.issued.add(principal.id(), server.name(), state, id.clone(), ttl);
         }

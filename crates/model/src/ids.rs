@@ -112,6 +112,18 @@ impl From<&PrincipalId> for IsolationKey {
     }
 }
 
+impl ServerName {
+    /// The name of all servers together. No server can be configured with it.
+    pub fn aggregate() -> Self {
+        Self("*".into())
+    }
+
+    /// A name that was made here once: a configured one, or the aggregate's.
+    pub fn known(name: &str) -> Result<Self, InvalidName> {
+        if name == "*" { Ok(Self::aggregate()) } else { Self::new(name) }
+    }
+}
+
 impl ReplicaId {
     /// A process that drew this nonce and that other replicas reach at this address (scheme, host and port).
     pub fn at(nonce: &str, address: &str) -> Self {

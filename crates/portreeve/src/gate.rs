@@ -78,7 +78,9 @@ impl Gate {
             seals: seals(config, seal)?,
             replica: replica(config, advertise, &runtime)?,
             limits: config.limits.clone(),
+            eras,
             page_size: config.mcp.page_size,
+            name_length: config.mcp.name_length,
             park_ttl: config
                 .servers
                 .iter()

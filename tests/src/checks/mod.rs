@@ -1,6 +1,7 @@
 //! The numbered statements about the protocol, a test for at most three of them, named `check_NNN_…` after their numbers.
 //! Each asserts what the statement says, seen from outside the binary.
 
+mod aggregate;
 mod caching;
 mod discover;
 mod envelope;

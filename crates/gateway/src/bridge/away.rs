@@ -44,9 +44,9 @@ pub(super) fn leave(inner: &mut Inner) -> Option<Outcome> {
     let point = inner.asks.first()?.point.as_ref()?.call.leave()?;
     inner.record.rounds += 1;
     let away = Away { point: point.as_str().to_owned(), asked, answered: Vec::new() };
-    let digest = CallDigest::of(&inner.request.method, &inner.request.params);
+    let digest = CallDigest::of(inner.server.name(), &inner.request.method, &inner.request.params);
     let state = RequestState::Away { away, digest, round: inner.record.rounds };
-    let token = inner.gateway.seal_request_state(&inner.principal, inner.server.name(), &state);
+    let token = inner.gateway.seal_request_state(&inner.principal, inner.server.door(), &state);
     let outcome = Outcome::Result(asks(&state, &token));
     inner.end_with(End::InputRequired, outcome.clone());
     Some(outcome)
@@ -90,7 +90,7 @@ pub(crate) fn read_answers(
         let away = Away { point, asked: sorted.open, answered };
         let state = RequestState::Away { away, digest, round };
         let inbound = &call.inbound;
-        let token = gateway.seal_request_state(&inbound.principal, inbound.server.name(), &state);
+        let token = gateway.seal_request_state(&inbound.principal, inbound.server.door(), &state);
         return Ok(Back::Asks(Outcome::Result(asks(&state, &token))));
     }
     let raw = |text: &str| RawJson::from_text(text).unwrap_or(RawJson::NULL);

@@ -157,7 +157,7 @@ fn again_or_ask(inner: &mut Inner, pages: Vec<Page>) -> Option<Step> {
         .enumerate()
         .map(|(at, page)| Asked::new(&name(at), AskKind::Elicit, Some(&page.params), None))
         .collect();
-    let digest = CallDigest::of(&inner.request.method, &inner.request.params);
+    let digest = CallDigest::of(inner.server.name(), &inner.request.method, &inner.request.params);
     let state = RequestState::Resend { asked, agreed: Vec::new(), digest, round };
     let answer = question(&inner.gateway, &inner.principal, &inner.server, &state);
     Some(Step::Last(inner.end_with(End::InputRequired, Outcome::Result(answer))))
@@ -176,7 +176,7 @@ fn question(
     };
     input_required(
         &asked::input_requests(asked),
-        &gateway.seal_request_state(principal, server.name(), state),
+        &gateway.seal_request_state(principal, server.door(), state),
     )
 }
 
@@ -256,7 +256,7 @@ pub(super) fn known_answer(inner: &Inner, url: &Text) -> Option<Outcome> {
 
 /// A question for a page as a 2025-11-25 client wants it: with an id under which it hears that the page is done.
 pub(super) fn with_id(inner: &Inner, params: &RawJson) -> (Text, RawJson) {
-    let id = inner.gateway.seal_ask(&inner.principal, inner.server.name(), inner.gateway.next_number());
+    let id = inner.gateway.seal_ask(&inner.principal, inner.server.door(), inner.gateway.next_number());
     let params = params.with(&[], &[("elicitationId", &RawJson::string(&id))]);
     (Text::from(id), params)
 }

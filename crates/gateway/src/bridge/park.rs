@@ -53,10 +53,10 @@ pub(crate) fn park(mut inner: Box<Inner>) -> Outcome {
     inner.record_round();
     let round = inner.record.rounds;
     let (questions, asked) = questions(&inner.asks);
-    let digest = CallDigest::of(&inner.request.method, &inner.request.params);
+    let digest = CallDigest::of(inner.server.name(), &inner.request.method, &inner.request.params);
     let state = RequestState::Parked { call, round, digest, owner: gateway.replica.as_str().to_owned() };
     let (principal, server) = (inner.principal.clone(), inner.server.clone());
-    let sealed = gateway.seal_request_state(&principal, server.name(), &state);
+    let sealed = gateway.seal_request_state(&principal, server.door(), &state);
     let answer = input_required(&asked, &sealed);
     let owner = gateway.clone();
     let timer = gateway.waiting.spawn(async move {

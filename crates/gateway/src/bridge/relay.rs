@@ -9,11 +9,11 @@ use portreeve_mcp::{Outcome, RawJson, service::InputRequired};
 
 /// Modern to modern: the questions pass as they are, the server's state is wrapped in ours, so that nobody else can use it.
 pub(super) fn relay(inner: &mut Inner, input: &InputRequired) -> Last {
-    let digest = CallDigest::of(&inner.request.method, &inner.request.params);
+    let digest = CallDigest::of(inner.server.name(), &inner.request.method, &inner.request.params);
     let round = inner.record.rounds + 1;
     let state =
         RequestState::Relay { upstream: input.state.as_ref().map(ToString::to_string), digest, round };
-    let sealed = inner.gateway.seal_request_state(&inner.principal, inner.server.name(), &state);
+    let sealed = inner.gateway.seal_request_state(&inner.principal, inner.server.door(), &state);
     // Cache hints belong to answers, not to questions (check 84).
     let state = RawJson::string(&sealed);
     let result = input.raw.with(&["ttlMs", "cacheScope"], &[("requestState", &state)]);

@@ -57,6 +57,16 @@ impl ListKind {
         }
     }
 
+    /// The member of the result that holds the items.
+    pub(crate) fn member(self) -> &'static str {
+        self.shape().0
+    }
+
+    /// What its items are to policy.
+    pub(crate) fn policy(self) -> Kind {
+        self.shape().2
+    }
+
     /// The member of the result that holds the items, the member that names one, and the kind for policy.
     fn shape(self) -> (&'static str, &'static str, Kind) {
         match self {
@@ -207,6 +217,11 @@ impl List {
     /// One item by its name.
     pub(crate) fn find(&self, name: &str) -> Option<&Item> {
         self.index.get(name).map(|at| &self.items[*at])
+    }
+
+    /// All items, in the server's order.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
     }
 
     /// One item by its place.

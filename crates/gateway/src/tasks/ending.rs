@@ -125,7 +125,7 @@ fn listed(inner: &Inner, page: Page, result: &RawJson) -> RawJson {
     let cursor = result.get("nextCursor").and_then(|cursor| cursor.string_value());
     let next = page
         .next(cursor)
-        .map(|next| RawJson::string(&inner.gateway.seal_page(&inner.principal, inner.server.name(), &next)));
+        .map(|next| RawJson::string(&inner.gateway.seal_page(&inner.principal, inner.server.door(), &next)));
     let tasks = RawJson::built(tasks);
     let result = clean(inner, &Method::TasksList, result);
     match &next {

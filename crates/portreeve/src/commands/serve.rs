@@ -201,8 +201,10 @@ fn banner(config: &Config, source: &Source, url: &str) -> String {
     for server in &config.servers {
         line(&mut out, format!("  MCP  {:width$}  {url}/mcp/{}", server.name, server.name));
     }
-    if let Some(root) = &config.mcp.root {
-        line(&mut out, format!("  MCP  {root:width$}  {url}/mcp"));
+    match &config.mcp.root {
+        Some(root) => line(&mut out, format!("  MCP  {root:width$}  {url}/mcp")),
+        None if config.servers.len() > 1 => line(&mut out, format!("  MCP  {:width$}  {url}/mcp", "all")),
+        None => {}
     }
     if let Some(server) = config.servers.first() {
         let key = if config.keys.is_empty() { "" } else { " --header \"Authorization: Bearer <key>\"" };
