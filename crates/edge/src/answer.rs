@@ -5,9 +5,7 @@ use crate::body::{Events, Large, OutBody, Source};
 use futures_core::Stream;
 use futures_util::StreamExt;
 use http::{HeaderValue, Response, StatusCode, header};
-use portreeve_gateway::{
-    Exchange, Gateway, Last, Level, Out, Refusal, Reply, Sending, Session, error::bad_state,
-};
+use portreeve_gateway::{Exchange, Gateway, Last, Level, Out, Refusal, Reply, Sending, Session};
 use portreeve_mcp::{Code, Era, FrameError, Id, Outcome, RpcError, frame, header as names};
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -109,7 +107,7 @@ async fn begin(era: Era, id: &Id, reply: Reply, sse_after: Duration) -> Begun {
         Reply::Refused(refusal) => refused(era, id, refusal),
         Reply::Whole(outcome) => outcome_response(era, id, outcome),
         Reply::Updates(updates) => events(id.clone(), updates, None),
-        Reply::Elsewhere(_) => refused(era, id, bad_state().into()),
+        Reply::Elsewhere(_, gone) => refused(era, id, gone.into()),
         Reply::Call(mut exchange) => match tokio::time::timeout(sse_after, exchange.next()).await {
             Err(_) => return Begun::Stream(exchange, None),
             Ok(Some(Out::Last(Last::Outcome(outcome)))) => outcome_response(era, id, outcome),

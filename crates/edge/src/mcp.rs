@@ -258,8 +258,8 @@ impl Visit<'_> {
         let get = |name: &str| self.headers.get(name).map(http::HeaderValue::as_bytes);
         let headers = Headers { get: &get, params: param_headers(self.headers) };
         let reply = self.edge.gateway.modern(inbound, envelope, Some(headers)).await;
-        if let Reply::Elsewhere(owner) = &reply {
-            return self.retry_elsewhere(owner, &id).await;
+        if let Reply::Elsewhere(owner, gone) = reply {
+            return self.owned_elsewhere(&owner, &id, gone).await;
         }
         answer::reply(Era::Modern, id, reply, self.edge.sse_after).await
     }

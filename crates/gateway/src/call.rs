@@ -75,8 +75,9 @@ pub enum Reply {
     Call(Box<Exchange>),
     /// A stream of changes (modern `subscriptions/listen`).
     Updates(Updates),
-    /// It is about something that another replica owns; nothing has happened here.
-    Elsewhere(ReplicaId),
+    /// It is about something that another replica owns; nothing has happened here. The error is what the client hears if that
+    /// replica is gone.
+    Elsewhere(ReplicaId, RpcError),
 }
 
 impl Reply {
@@ -86,7 +87,7 @@ impl Reply {
             Self::Refused(refusal) => Some(Outcome::Error(refusal.error)),
             Self::Whole(outcome) => Some(outcome),
             Self::Updates(_) => None,
-            Self::Elsewhere(_) => Some(Outcome::Error(error::bad_state())),
+            Self::Elsewhere(_, gone) => Some(Outcome::Error(gone)),
             Self::Call(exchange) => exchange.into_outcome().await,
         }
     }
@@ -218,8 +219,8 @@ impl Gateway {
 
     /// The life of a call.
     async fn call(self: &Arc<Self>, mut call: Call<'_>) -> Reply {
-        if let Some(owner) = self.parked_elsewhere(&call) {
-            return Reply::Elsewhere(owner);
+        if let Some((owner, gone)) = self.owned_elsewhere(&call) {
+            return Reply::Elsewhere(owner, gone);
         }
         // Locate: which thing of the server is meant, and does the server have it?
         let asked = match tasks::asked(self, &mut call) {

@@ -267,9 +267,8 @@ impl Pipe {
             }
             Reply::Whole(outcome) => self.send(frame::encode_response(Some(&id), &outcome)).await,
             // A pipe is served where it ends; what another replica holds cannot be brought here.
-            Reply::Elsewhere(_) => {
-                self.send(frame::encode_response(Some(&id), &Outcome::Error(crate::error::bad_state())))
-                    .await;
+            Reply::Elsewhere(_, gone) => {
+                self.send(frame::encode_response(Some(&id), &Outcome::Error(gone))).await;
             }
             Reply::Updates(updates) => self.pump_updates(Some(&id), updates).await,
             Reply::Call(exchange) => self.pump_updates(Some(&id), exchange.boxed()).await,

@@ -47,14 +47,20 @@ fn key_of(token: &str) -> u64 {
 }
 
 impl Gateway {
-    /// Which other replica holds the call that this request is a retry of. A state that does not open is nobody's.
-    pub(crate) fn parked_elsewhere(&self, call: &Call<'_>) -> Option<ReplicaId> {
+    /// Which other replica holds the call that this request is a retry of, or the task that it is about. What does not open
+    /// is nobody's.
+    pub(crate) fn owned_elsewhere(&self, call: &Call<'_>) -> Option<(ReplicaId, RpcError)> {
         let Call { inbound, client: Client::Modern, .. } = call else { return None };
+        if inbound.method.is_about_task() {
+            let owner =
+                self.tasks_elsewhere(&inbound.principal, &inbound.server, &inbound.params.text("taskId")?)?;
+            return Some((owner, error::bad_task()));
+        }
         let token = inbound.params.get("requestState").filter(|_| inbound.method.may_ask())?;
         let token = token.string_value()?;
         let state = self.open_request_state(&inbound.principal, inbound.server.door(), &token).ok()?;
         let RequestState::Parked { owner, .. } = state else { return None };
-        (!self.owns(&owner)).then(|| ReplicaId::new(&owner))
+        (!self.owns(&owner)).then(|| (ReplicaId::new(&owner), error::bad_state()))
     }
 
     /// What a modern client's `requestState` says about this request.

@@ -247,6 +247,18 @@ impl Gateway {
         state.filter(reachable).ok_or_else(error::bad_task)
     }
 
+    /// Which other replica a task of this id is reached through.
+    pub(crate) fn tasks_elsewhere(
+        &self,
+        principal: &Principal,
+        server: &crate::Server,
+        token: &str,
+    ) -> Option<ReplicaId> {
+        let state: TaskState = self.open_value(&bound(Purpose::Task, principal, server.door()), token)?;
+        let owner = state.owner.filter(|owner| !self.owns(owner))?;
+        Some(ReplicaId::new(&owner))
+    }
+
     pub(crate) fn seal_page(&self, principal: &Principal, server: &ServerName, page: &Page) -> String {
         self.seal_value(&bound(Purpose::Cursor, principal, server), page, RELAY_TTL)
     }

@@ -179,3 +179,19 @@ async fn nobody_but_a_replica_is_served_at_the_replicas_listener() {
     }
     assert_eq!(Post::json(DEMO, json!({})).send(address).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_task_is_reached_through_every_replica() {
+    let [mut a, b] = two(None).await;
+    let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let call = Post::call("/mcp/child", "slow_compute", json!({"seconds": 1})).capable(tasks.clone());
+    let made = call.send(a.address).await.result();
+    assert_eq!(made["resultType"], "task", "{made}");
+    let id = made["taskId"].as_str().expect("an id");
+    let get = Post::modern("/mcp/child", "tasks/get", json!({"taskId": id})).capable(tasks);
+    let get = get.header("Mcp-Name", id);
+    let known = get.send(b.address).await.result();
+    assert_eq!(known["taskId"], id, "{known}");
+    a.kill().await;
+    assert_eq!(get.send(b.address).await.refusal().1, -32602, "it went with the child that ran it");
+}

@@ -10,10 +10,9 @@ use crate::{
 use http::{Response, StatusCode};
 use portreeve_gateway::{
     Session, Whereabouts,
-    error::bad_state,
     hop::{Door, Hop, Ownership},
 };
-use portreeve_mcp::{Era, Id};
+use portreeve_mcp::{Era, Id, RpcError};
 use portreeve_model::ReplicaId;
 use std::sync::Arc;
 
@@ -42,15 +41,20 @@ impl Visit<'_> {
         hop::pass_on(self.edge, owner, &hop, id.cloned()).await
     }
 
-    /// A retry of a call that waits at another replica. When that is gone, so is the call, and it is not run again
-    /// (check 101).
-    pub(super) async fn retry_elsewhere(&self, owner: &ReplicaId, id: &Id) -> Response<OutBody> {
+    /// A request about a call that waits at another replica, or a task that lives there. When that is gone, so are they, and
+    /// nothing is run again (check 101).
+    pub(super) async fn owned_elsewhere(
+        &self,
+        owner: &ReplicaId,
+        id: &Id,
+        gone: RpcError,
+    ) -> Response<OutBody> {
         if self.brought != Brought::ByClient {
             return answer::empty(hop::NOT_MINE);
         }
         match self.pass_on(owner, Ownership::Own, Some(id)).await {
             Ok(response) => response,
-            Err(Lost::Gone) => answer::refused(Era::Modern, id, bad_state().into()),
+            Err(Lost::Gone) => answer::refused(Era::Modern, id, gone.into()),
             Err(Lost::Unknown) => hop::lost_answer(Some(id)),
         }
     }
