@@ -269,9 +269,7 @@ fn kind(members: &[Member]) -> Option<Kind> {
         Some(elements) => elements.iter().map(RawJson::string_value).collect::<Option<Vec<_>>>()?,
         None => vec![value.string_value()?],
     };
-    if names.len() > 1 {
-        names.retain(|name| name.as_str() != "null");
-    }
+    names.retain(|name| name.as_str() != "null");
     match names.as_slice() {
         [one] => match one.as_str() {
             "string" => Some(Kind::String),

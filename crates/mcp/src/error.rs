@@ -95,7 +95,7 @@ impl RpcError {
         if let Some(raw) = &self.raw {
             return raw.clone();
         }
-        let mut out = Vec::with_capacity(64 + self.message.len());
+        let mut out = Vec::with_capacity(self.message.len().saturating_add(64));
         out.extend_from_slice(b"{\"code\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.code.0).as_bytes());
         out.extend_from_slice(b",\"message\":");

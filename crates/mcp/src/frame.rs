@@ -181,14 +181,16 @@ fn decode_value(raw: &RawJson) -> Result<Frame, FrameError> {
 
 /// The JSON of a request.
 pub fn encode_request(id: &Id, method: &str, params: Option<&RawJson>) -> Vec<u8> {
-    let mut out = envelope(Some(id), method.len() + params.map_or(0, |params| params.as_bytes().len()));
+    let mut out =
+        envelope(Some(id), method.len().saturating_add(params.map_or(0, |params| params.as_bytes().len())));
     push_method(&mut out, method, params);
     out
 }
 
 /// The JSON of a notification.
 pub fn encode_notification(method: &str, params: Option<&RawJson>) -> Vec<u8> {
-    let mut out = envelope(None, method.len() + params.map_or(0, |params| params.as_bytes().len()));
+    let mut out =
+        envelope(None, method.len().saturating_add(params.map_or(0, |params| params.as_bytes().len())));
     push_method(&mut out, method, params);
     out
 }
@@ -221,7 +223,7 @@ pub fn response_head(id: Option<&Id>, room: usize) -> Vec<u8> {
 }
 
 fn envelope(id: Option<&Id>, room: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(room + 96);
+    let mut out = Vec::with_capacity(room.saturating_add(96));
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\"");
     if let Some(id) = id {
         out.extend_from_slice(b",\"id\":");

@@ -92,12 +92,7 @@ pub fn encode_value(text: &str) -> Cow<'_, str> {
     if legal && !padded && !looks_encoded {
         return Cow::Borrowed(text);
     }
-    let mut out =
-        String::with_capacity(SENTINEL_START.len() + text.len().div_ceil(3) * 4 + SENTINEL_END.len());
-    out.push_str(SENTINEL_START);
-    STANDARD.encode_string(text, &mut out);
-    out.push_str(SENTINEL_END);
-    Cow::Owned(out)
+    Cow::Owned([SENTINEL_START, &STANDARD.encode(text), SENTINEL_END].concat())
 }
 
 /// Reads a header value that may use the sentinel. Only the exact lower-case markers, both of them, make one; anything

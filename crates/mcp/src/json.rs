@@ -114,7 +114,7 @@ impl RawJson {
 
     /// A JSON string with this content.
     pub fn string(text: &str) -> Self {
-        let mut out = Vec::with_capacity(text.len() + 2);
+        let mut out = Vec::with_capacity(text.len().saturating_add(2));
         write_string(&mut out, text);
         Self(out.into())
     }
@@ -194,15 +194,11 @@ impl RawJson {
     /// The first member of each of these names, in one scan that ends with the last one found.
     pub(crate) fn get_all<const N: usize>(&self, wanted: [&str; N]) -> [Option<Self>; N] {
         let mut found = [const { None }; N];
-        let mut left = N;
         let _ = self.walk(|key, at, value| {
-            let index = wanted.iter().position(|name| name.as_bytes() == &*key);
-            if let Some(slot) = index.map(|index| &mut found[index]).filter(|slot| slot.is_none()) {
-                *slot = Some(Self(self.0.slice(value)));
-                left -= 1;
-            }
+            let Some(index) = wanted.iter().position(|name| name.as_bytes() == &*key) else { return Ok(()) };
+            found[index].get_or_insert_with(|| Self(self.0.slice(value)));
             // Any error ends the walk.
-            if left == 0 { Err(JsonError::Syntax(at)) } else { Ok(()) }
+            if found.iter().all(Option::is_some) { Err(JsonError::Syntax(at)) } else { Ok(()) }
         });
         found
     }
@@ -247,9 +243,8 @@ impl RawJson {
         if self.kind() != Kind::Object {
             return self.clone();
         }
-        let mut out = Vec::with_capacity(
-            self.0.len() + set.iter().map(|(k, v)| k.len() + v.0.len() + 4).sum::<usize>(),
-        );
+        let room: usize = set.iter().flat_map(|(key, value)| [key.len(), value.0.len(), 4]).sum();
+        let mut out = Vec::with_capacity(self.0.len().saturating_add(room));
         out.push(b'{');
         let mut done = vec![false; set.len()];
         let _ = self.walk(|key, _, value| {

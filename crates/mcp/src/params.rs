@@ -63,9 +63,9 @@ impl Params {
 
     /// The object as raw JSON, with `_meta` replaced by the given one (or left out).
     pub fn encode(&self, meta: Option<&RawJson>) -> RawJson {
-        let size: usize =
-            self.0.iter().map(|member| member.key.len() + member.value.as_bytes().len() + 4).sum();
-        let mut out = Vec::with_capacity(size + meta.map_or(0, |meta| meta.as_bytes().len()) + 16);
+        let members = self.0.iter().flat_map(|member| [member.key.len(), member.value.as_bytes().len(), 4]);
+        let size: usize = members.chain(meta.map(|meta| meta.as_bytes().len())).sum();
+        let mut out = Vec::with_capacity(size.saturating_add(16));
         self.write(&mut out, meta.map(RawJson::as_bytes));
         RawJson::trusted(out)
     }

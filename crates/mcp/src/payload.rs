@@ -101,14 +101,8 @@ fn escapes_ascii(bytes: &[u8]) -> bool {
 /// The object with these members (`"a":1,"b":2`) in front of its own: one copy, no scan.
 fn prepend(object: &RawJson, members: &[u8]) -> RawJson {
     let rest = object.as_bytes()[1..].trim_ascii_start();
-    let mut out = Vec::with_capacity(members.len() + rest.len() + 2);
-    out.push(b'{');
-    out.extend_from_slice(members);
-    if rest.first() != Some(&b'}') {
-        out.push(b',');
-    }
-    out.extend_from_slice(rest);
-    RawJson::trusted(out)
+    let comma: &[u8] = if rest.first() == Some(&b'}') { b"" } else { b"," };
+    RawJson::trusted([b"{", members, comma, rest].concat())
 }
 
 fn is_object(raw: &RawJson) -> bool {

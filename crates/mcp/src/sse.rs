@@ -138,14 +138,11 @@ impl Decoder {
 
     /// Takes away the LF of a CRLF that was cut in two, and a byte order mark at the very start.
     fn skip_start(&mut self, chunk: &mut Bytes) {
-        if self.skip_lf && !chunk.is_empty() {
-            self.skip_lf = false;
-            if chunk[0] == b'\n' {
-                chunk.advance(1);
-            }
+        if mem::take(&mut self.skip_lf) && chunk.first() == Some(&b'\n') {
+            chunk.advance(1);
         }
-        while self.bom < BOM.len() && !chunk.is_empty() {
-            if chunk[0] == BOM[self.bom] {
+        while let (Some(wanted), Some(first)) = (BOM.get(self.bom), chunk.first()) {
+            if first == wanted {
                 self.bom += 1;
                 chunk.advance(1);
             } else {
@@ -255,11 +252,7 @@ impl Data {
     fn add(&mut self, line: Bytes) {
         *self = match mem::take(self) {
             Self::None => Self::One(line),
-            Self::One(first) => {
-                let mut joined = Vec::with_capacity(first.len() + line.len() + 1);
-                joined.extend_from_slice(&first);
-                Self::Many(joined).with(&line)
-            }
+            Self::One(first) => Self::Many([&*first, &*line].join(&b'\n')),
             many @ Self::Many(_) => many.with(&line),
         };
     }
@@ -280,7 +273,8 @@ fn text(bytes: &[u8]) -> Text {
 /// Writes one event. Line ends in the JSON, which can only stand between its tokens, become blanks: an event has one
 /// line of data, whatever a peer's JSON looks like.
 pub fn encode_event(out: &mut Vec<u8>, id: Option<&str>, event: Option<&str>, json: &[u8]) {
-    out.reserve(json.len() + id.map_or(0, |id| id.len() + 5) + event.map_or(0, |event| event.len() + 8) + 8);
+    // With room for the names and line ends around them.
+    out.reserve([json.len(), id.map_or(0, str::len), event.map_or(0, str::len), 24].iter().sum());
     for (name, value) in [("id: ", id), ("event: ", event)] {
         let Some(value) = value else { continue };
         out.extend_from_slice(name.as_bytes());

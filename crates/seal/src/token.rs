@@ -14,7 +14,6 @@ use portreeve_model::{PrincipalId, ServerName, TenantName, Timestamp};
 const VERSION: u8 = 1;
 const KEY_ID: usize = 4;
 const NONCE: usize = 24;
-const HEADER: usize = 1 + KEY_ID + NONCE;
 const EXPIRY: usize = 8;
 
 /// What a sealed value is for. A value sealed for one purpose never opens for another.
@@ -83,21 +82,14 @@ impl KeyRing {
     pub fn seal_bytes(&self, bound: &Bound<'_>, payload: &[u8], expires: Timestamp) -> Vec<u8> {
         let key = self.sealing();
         let nonce = self.nonce();
-        let mut plain = Vec::with_capacity(EXPIRY + payload.len());
-        plain.extend_from_slice(&expires.0.to_be_bytes());
-        plain.extend_from_slice(payload);
+        let plain = [&expires.0.to_be_bytes(), payload].concat();
         let associated = associated(bound, key.id);
         // The cipher refuses only messages of more than 256 GiB. An empty value opens as nothing, so even then
         // nobody is given something that works.
         let Ok(cipher) = key.cipher.encrypt(&nonce.into(), Payload { msg: &plain, aad: &associated }) else {
             return Vec::new();
         };
-        let mut token = Vec::with_capacity(HEADER + cipher.len());
-        token.push(VERSION);
-        token.extend_from_slice(&key.id);
-        token.extend_from_slice(&nonce);
-        token.extend_from_slice(&cipher);
-        token
+        [&[VERSION], &key.id[..], &nonce, &cipher].concat()
     }
 
     /// Opens a sealed value. `now` is compared with the expiry inside it.

@@ -21,7 +21,7 @@ use crate::{
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use portreeve_mcp::{
-    Code, Era, Feature, Method, Outcome, RawJson, RpcError, Text, Version, frame, payload,
+    Code, Era, Method, Outcome, RawJson, RpcError, Text, Version, frame, payload,
     service::{AskKind, InputRequest},
 };
 use std::{
@@ -122,19 +122,15 @@ pub(crate) fn on_required(inner: &mut Inner, error: &RpcError) -> Option<Step> {
     }
     let offered = need::Need::Page.is_offered(inner.ctx.capabilities.flags());
     match &inner.client {
-        Client::Legacy { session, .. } if offered && knows_pages(session.version()) => {
+        Client::Modern if !inner.request.method.may_ask() => None,
+        _ if !offered => Some(Step::Last(need::insists(inner, need::Need::Page))),
+        // It knows them: those before 2025-11-25 cannot offer pages. It opens them and calls again by itself.
+        Client::Legacy { session, .. } => {
             pages.iter().filter_map(|page| page.id.as_ref()).for_each(|id| session.page_asked(id));
             None
         }
-        Client::Modern if !inner.request.method.may_ask() => None,
-        _ if !offered => Some(Step::Last(need::insists(inner, need::Need::Page))),
-        Client::Legacy { .. } => None,
         Client::Modern => again_or_ask(inner, pages),
     }
-}
-
-fn knows_pages(version: Version) -> bool {
-    version.era() == Era::Legacy && version.supports(Feature::RichElicitation)
 }
 
 /// A modern client's person is asked, or the server is given time with pages that were agreed to.

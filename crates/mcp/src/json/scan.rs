@@ -74,7 +74,7 @@ impl<'a> Scanner<'a> {
                     }
                     self.at += 1;
                     open += 1;
-                    stack = stack << 1 | u128::from(bracket == b'{');
+                    stack = (stack << 1) + u128::from(bracket == b'{');
                     self.blank();
                     if self.peek() != Some(bracket + 2) {
                         if bracket == b'{' {
@@ -251,11 +251,12 @@ impl<'a> Scanner<'a> {
                     open += 1;
                     continue;
                 }
-                Some(b'}' | b']') if open > 0 => {
+                Some(b'}' | b']') => {
+                    let Some(outer) = open.checked_sub(1) else { return self.syntax() };
                     self.at += 1;
-                    open -= 1;
+                    open = outer;
                 }
-                Some(b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') if open > 0 => {
+                Some(b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') => {
                     self.at += 1;
                     continue;
                 }

@@ -2,7 +2,7 @@
 //! of the client's revision; what cannot be put into them is [`Unaskable`], and the gateway answers in the client's place.
 
 use super::{Edit, block_type, elicit, text_block};
-use crate::{Era, Feature, RawJson, Version, json::Kind, meta, service::AskKind};
+use crate::{Era, Feature, RawJson, Version, meta, service::AskKind};
 
 /// A question in the terms of a client, with what is needed to put the answer back into the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,10 +110,11 @@ fn single_blocks(message: &RawJson, client: Version, out: &mut Vec<RawJson>) -> 
             }
             _ => block.clone(),
         };
-        if content.kind() == Kind::Array || block != content {
-            out.push(message.with(&[], &[("content", &block)]));
-        } else {
+        // A single block that did not change leaves the message byte for byte.
+        if block == content {
             out.push(message.clone());
+        } else {
+            out.push(message.with(&[], &[("content", &block)]));
         }
     }
     Ok(())

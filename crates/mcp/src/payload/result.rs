@@ -41,15 +41,18 @@ fn complete(method: &Method, result: &RawJson) -> RawJson {
     if is_cacheable(method) {
         return complete_cacheable(result);
     }
-    let bytes = result.as_bytes();
-    // Where servers write it. Behind a comma and before the last brace it can only be a member of the result itself.
-    if bytes.starts_with(b"{\"resultType\":") || bytes.ends_with(b",\"resultType\":\"complete\"}") {
-        return result.clone();
-    }
-    if may_have(result, &["resultType"]) && result.get("resultType").is_some() {
+    if has_type_where_usual(result) || may_have(result, &["resultType"]) && result.get("resultType").is_some()
+    {
         return result.clone();
     }
     prepend(result, HEAD)
+}
+
+/// Whether `resultType` stands where servers write it, which spares the scan. Behind a comma and before the last brace it
+/// can only be a member of the result itself.
+pub(super) fn has_type_where_usual(result: &RawJson) -> bool {
+    let bytes = result.as_bytes();
+    bytes.starts_with(b"{\"resultType\":") || bytes.ends_with(b",\"resultType\":\"complete\"}")
 }
 
 fn complete_cacheable(result: &RawJson) -> RawJson {
@@ -94,10 +97,7 @@ fn upgrade(method: &Method, result: &RawJson) -> RawJson {
 
 /// To a legacy client, from either era.
 fn downgrade(method: &Method, result: &RawJson, client: Version) -> RawJson {
-    let tool = *method == Method::ToolsCall;
-    let blocks = (tool || *method == Method::PromptsGet) && content::may_change(result, client);
-    let hidden = tool && may_hide_structure(result, client);
-    if !blocks && !hidden && !may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"]) {
+    if !may_be_downgraded(method, result, client) {
         return result.clone();
     }
     let mut edit = Edit::default();
@@ -116,12 +116,27 @@ fn downgrade(method: &Method, result: &RawJson, client: Version) -> RawJson {
         }
     }
     edit.clean_meta(meta.as_ref());
-    if tool {
-        tool_result(&mut edit, content.as_ref(), structured, client);
-    } else if blocks && let Some(messages) = messages.and_then(|m| content::messages(&m, client)) {
-        edit.set("messages", messages);
+    match method {
+        Method::ToolsCall => tool_result(&mut edit, content.as_ref(), structured, client),
+        Method::PromptsGet => {
+            if let Some(messages) = messages.and_then(|messages| content::messages(&messages, client)) {
+                edit.set("messages", messages);
+            }
+        }
+        _ => {}
     }
     edit.apply(result)
+}
+
+/// Whether a legacy client may have to see less than the server sent, or something else. A look at the bytes only, which
+/// spares large results the scan; never "no" by mistake.
+pub(super) fn may_be_downgraded(method: &Method, result: &RawJson, client: Version) -> bool {
+    let special = match method {
+        Method::ToolsCall => content::may_change(result, client) || may_hide_structure(result, client),
+        Method::PromptsGet => content::may_change(result, client),
+        _ => false,
+    };
+    special || may_have(result, &["resultType", "ttlMs", "cacheScope", "_meta"])
 }
 
 fn tool_result(edit: &mut Edit<'_>, old: Option<&RawJson>, structured: Option<RawJson>, client: Version) {

@@ -2,6 +2,7 @@
 
 mod asks;
 mod errors;
+mod looks;
 mod results;
 
 use super::*;

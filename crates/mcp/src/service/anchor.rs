@@ -43,3 +43,21 @@ impl Anchor {
         Some(self.0.used.load(Ordering::Acquire)).filter(|place| *place != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_used_until_the_connector_says_otherwise() {
+        let anywhere = Anchor::anywhere();
+        assert_eq!((anywhere.wanted(), anywhere.used()), (None, None));
+        anywhere.uses(7);
+        assert_eq!((anywhere.wanted(), anywhere.used()), (None, Some(7)));
+
+        let fixed = Anchor::at(5);
+        assert_eq!((fixed.wanted(), fixed.used()), (Some(5), Some(5)));
+        fixed.uses(6);
+        assert_eq!((fixed.wanted(), fixed.used()), (Some(5), Some(6)));
+    }
+}

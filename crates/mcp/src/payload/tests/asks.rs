@@ -245,3 +245,12 @@ fn check_094_malformed_answers_are_told_apart() {
         assert_eq!(check_answer(kind, &raw(answer)), Ok(()), "{answer}");
     }
 }
+
+#[test]
+fn messages_of_one_block_pass_byte_for_byte() {
+    let spaced =
+        r#"{"messages": [ { "role": "user", "content": {"type": "text", "text": "a"} } ], "maxTokens": 1}"#;
+    for client in [OLDEST, AUDIO, FORMS] {
+        check(AskKind::Sample, spaced, client, spaced);
+    }
+}
