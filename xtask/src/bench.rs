@@ -5,6 +5,7 @@
 
 mod cases;
 mod child;
+mod events;
 pub(crate) mod http;
 mod load;
 pub(crate) mod proc;
@@ -36,14 +37,14 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Suite {
-    /// MCP calls and lists through both eras
+    /// MCP calls, lists, progress and questions through both eras, and calls that reach the wrong replica
     Mcp(Mcp),
 }
 
 /// What to measure and how long.
 #[derive(clap::Args)]
 pub(crate) struct Mcp {
-    /// Only cases whose name matches, for example `small/16` or `list/.*/legacy-modern`
+    /// Only cases whose name matches, for example `small/16`, `ask/.*/legacy-modern` or `hop/`
     #[arg(long, value_name = "REGEX", default_value = "")]
     case: String,
     /// Runs of each case; medians are shown

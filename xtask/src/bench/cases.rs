@@ -42,6 +42,10 @@ pub(crate) enum Target {
     Nginx,
     /// The gateway, with an upstream of this era behind it.
     Gateway(Era),
+    /// The first of two replicas, which owns the sessions, with a legacy upstream behind it.
+    Owner,
+    /// The second of them, which passes everything on to the first.
+    Hop,
 }
 
 /// One form of load, and all targets that are measured with it side by side.
@@ -65,7 +69,14 @@ impl Group {
             Target::Direct => format!("{base} direct"),
             Target::Nginx => format!("{base} nginx"),
             Target::Gateway(server) => format!("{base}-{}", server.name()),
+            Target::Owner => format!("hop/{}/{} owner", self.press.name(), self.client.name()),
+            Target::Hop => format!("hop/{}/{}-legacy", self.press.name(), self.client.name()),
         }
+    }
+
+    /// Who the others are compared with: nginx, or for what only a gateway does, the gateway without it.
+    pub(crate) fn yardstick(&self) -> Target {
+        if self.targets.contains(&Target::Hop) { Target::Owner } else { Target::Nginx }
     }
 
     /// The ratio of CPU time to nginx that the gateway should not exceed, where one is set. Aims of the
@@ -73,6 +84,7 @@ impl Group {
     /// what counts is wake-ups.
     pub(crate) fn aim(&self, server: Era) -> Option<f64> {
         match (self.work, self.press) {
+            (Work::Progress | Work::Ask, _) => None,
             (Work::List, _) => Some(1.0),
             (_, Press::Connections(1) | Press::Rate(_)) => Some(1.3),
             (Work::Big, _) => Some(1.2),
@@ -84,10 +96,18 @@ impl Group {
 
 /// All groups with a gateway case that the pattern matches, with those cases and both yardsticks.
 pub(crate) fn groups(pattern: &regex_lite::Regex) -> Vec<Group> {
-    let presses = [Press::Connections(16), Press::Connections(1), Press::Connections(64), Press::Rate(500)];
+    let all = [Press::Connections(16), Press::Connections(1), Press::Connections(64), Press::Rate(500)];
+    let few = &all[..2];
     let mut groups = Vec::new();
-    for work in [Work::Small, Work::List, Work::Big] {
-        for press in presses {
+    let works = [
+        (Work::Small, &all[..]),
+        (Work::List, &all),
+        (Work::Big, &all),
+        (Work::Progress, few),
+        (Work::Ask, few),
+    ];
+    for (work, presses) in works {
+        for press in presses.iter().copied() {
             for client in [Era::Modern, Era::Legacy] {
                 let mut group = Group { work, press, client, targets: vec![Target::Direct, Target::Nginx] };
                 let servers = [Era::Modern, Era::Legacy].map(Target::Gateway);
@@ -100,6 +120,13 @@ pub(crate) fn groups(pattern: &regex_lite::Regex) -> Vec<Group> {
             }
         }
     }
+    let hops = few.iter().map(|press| Group {
+        work: Work::Small,
+        press: *press,
+        client: Era::Legacy,
+        targets: vec![Target::Owner, Target::Hop],
+    });
+    groups.extend(hops.filter(|group| pattern.is_match(&group.name(Target::Hop))));
     groups
 }
 
@@ -109,7 +136,14 @@ mod tests {
 
     #[test]
     fn a_pattern_selects_gateway_cases_and_keeps_their_yardsticks() {
-        let table = [("", 24, 96), ("^small/16/", 2, 8), ("list/1/legacy-modern", 1, 3), ("nothing", 0, 0)];
+        let table = [
+            ("", 34, 132),
+            ("^small/16/", 2, 8),
+            ("^hop/", 2, 4),
+            ("ask/.*/modern-legacy", 2, 6),
+            ("list/1/legacy-modern", 1, 3),
+            ("nothing", 0, 0),
+        ];
         for (pattern, expected_groups, expected_targets) in table {
             let found = groups(&regex_lite::Regex::new(pattern).unwrap());
             assert_eq!(found.len(), expected_groups, "{pattern}");

@@ -73,6 +73,30 @@ impl Connection {
         Ok(Some(Message { head: &self.buffer[..head], body: &self.buffer[head..end] }))
     }
 
+    /// Waits for an event of the next message that holds `part`, and gives it without taking it: `receive` gives the
+    /// whole message later. Events are taken for chunks, which is how they are sent.
+    pub(crate) async fn event_with(&mut self, part: &[u8]) -> io::Result<&[u8]> {
+        self.buffer.copy_within(self.consumed..self.filled, 0);
+        self.filled -= self.consumed;
+        self.consumed = 0;
+        let head = self.head().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if let Framing::Length(length) = framing(&self.buffer[..head])? {
+            self.need(head + length).await?;
+            let body = String::from_utf8_lossy(&self.buffer[head..head + length.min(200)]);
+            return Err(io::Error::other(format!("an answer instead of events: {body}")));
+        }
+        loop {
+            let seen = &self.buffer[head..self.filled];
+            let found = memmem::find(seen, part).map(|at| head + at);
+            let end = found.and_then(|at| Some(at + memmem::find(&self.buffer[at..self.filled], b"\n\n")?));
+            if let (Some(at), Some(end)) = (found, end) {
+                let from = memmem::rfind(&self.buffer[..at], b"\n").map_or(head, |line| line + 1);
+                return Ok(&self.buffer[from..end]);
+            }
+            self.fill().await?;
+        }
+    }
+
     /// Reads until the empty line; gives the length of the head with it.
     async fn head(&mut self) -> io::Result<Option<usize>> {
         loop {
@@ -216,6 +240,21 @@ mod tests {
         for piece in [1, 2, 7, 64, bytes.len()] {
             assert_eq!(received(bytes, piece).await, expected, "pieces of {piece}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_event_is_seen_before_its_message_is_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = Connection::new(listener.accept().await.unwrap().0).unwrap();
+        let begun =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n9\r\ndata: b\n\n\r\n";
+        sender.write_all(begun).await.unwrap();
+        assert_eq!(connection.event_with(b"b").await.unwrap(), b"data: b");
+        sender.write_all(b"0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nz").await.unwrap();
+        assert_eq!(connection.receive().await.unwrap().unwrap().body, b"data: a\n\ndata: b\n\n");
+        let error = connection.event_with(b"b").await.unwrap_err();
+        assert_eq!(error.to_string(), "an answer instead of events: z");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::http::Connection;
+use super::events;
+use super::http::{Connection, Message};
 use super::proc;
 use super::wire::{Era, Template, Work, excerpt, handshake, is_right, verify};
 use crate::command::{self, Outcome};
@@ -51,9 +52,12 @@ pub(crate) struct Arguments {
     /// Milliseconds of the window
     #[arg(long, default_value_t = 3000)]
     pub(super) window: u64,
-    /// Process whose tree is measured
+    /// Processes whose trees are measured
     #[arg(long)]
-    pub(super) watch: Option<u32>,
+    pub(super) watch: Vec<u32>,
+    /// Address where sessions are opened, if it is another one
+    #[arg(long)]
+    pub(super) session_at: Option<String>,
 }
 
 /// What the window showed.
@@ -105,6 +109,14 @@ pub(crate) enum LoadError {
     /// The handshake gave no session.
     #[error("the handshake failed ({status}): {body}")]
     Handshake {
+        /// Its status.
+        status: u16,
+        /// Its beginning.
+        body: String,
+    },
+    /// There is no question in what should hold one.
+    #[error("no question, or its answer is refused ({status}): {body}")]
+    Question {
         /// Its status.
         status: u16,
         /// Its beginning.
@@ -182,7 +194,7 @@ pub(super) async fn load(arguments: &Arguments) -> Result<Sample, Box<dyn std::e
         tasks.spawn(client.run(Arc::clone(&phase), pace));
     }
     sleep(Duration::from_millis(arguments.warmup)).await;
-    let pids = arguments.watch.map(proc::tree).unwrap_or_default();
+    let pids: Vec<u32> = arguments.watch.iter().flat_map(|pid| proc::tree(*pid)).collect();
     let (before, opened) = (proc::cpu(&pids), Instant::now());
     phase.set(Phase::OPEN);
     sleep(Duration::from_millis(arguments.window)).await;
@@ -190,7 +202,7 @@ pub(super) async fn load(arguments: &Arguments) -> Result<Sample, Box<dyn std::e
     let (cpu, seconds) = (proc::cpu(&pids).since(before), opened.elapsed().as_secs_f64());
     let memory = proc::resident_kib(&pids);
     let (answers, latencies) = gather(&mut tasks, &mut errors).await?;
-    let watched = arguments.watch.filter(|_| answers > 0);
+    let watched = (answers > 0 && !pids.is_empty()).then_some(());
     Ok(Sample {
         answers,
         per_second: precise(answers) / seconds,
@@ -258,35 +270,91 @@ struct Client {
     connection: Connection,
     template: Template,
     work: Work,
+    era: Era,
     id: u64,
+    /// Where a legacy client answers questions, whose call still has its stream.
+    side: Option<Side>,
+}
+
+/// What a legacy client answers questions with.
+struct Side {
+    connection: Connection,
+    target: String,
+    path: String,
+    session: String,
 }
 
 impl Client {
     /// Connects, opens a session where there are sessions, and checks one answer thoroughly.
     async fn open(arguments: &Arguments, id: u64) -> Result<Self, LoadError> {
         let Arguments { target, path, era, work, .. } = arguments;
-        let stream = TcpStream::connect(target).await.map_err(LoadError::Io)?;
-        let mut connection = Connection::new(stream).map_err(LoadError::Io)?;
-        let session = match era {
-            Era::Legacy => Some(shake_hands(&mut connection, target, path).await?),
-            Era::Modern => None,
+        let mut connection = connect(target).await?;
+        let session = match (era, &arguments.session_at) {
+            (Era::Modern, _) => None,
+            (Era::Legacy, None) => Some(shake_hands(&mut connection, target, path).await?),
+            (Era::Legacy, Some(owner)) => Some(shake_hands(&mut connect(owner).await?, owner, path).await?),
         };
         let template = Template::new(target, path, *era, *work, session.as_deref());
-        let mut out = Vec::new();
-        template.write(id, &mut out);
-        connection.send(&out).await.map_err(LoadError::Io)?;
-        let message = connection.receive().await.map_err(LoadError::Io)?.ok_or(LoadError::Closed(0))?;
+        let side = match session.filter(|_| *work == Work::Ask) {
+            Some(session) => {
+                let (connection, target, path) = (connect(target).await?, target.clone(), path.clone());
+                Some(Side { connection, target, path, session })
+            }
+            None => None,
+        };
+        let mut client = Self { connection, template, work: *work, era: *era, id, side };
+        client.first().await?;
+        Ok(client)
+    }
+
+    /// The first answer, thoroughly checked.
+    async fn first(&mut self) -> Result<(), LoadError> {
+        let (era, work) = (self.era, self.work);
+        let (id, message) = self.exchange(&mut Vec::new()).await?;
         let status = message.status();
         let kind = message.header("content-type").unwrap_or_default();
+        let expected = match (work, era) {
+            (Work::Progress, _) | (Work::Ask, Era::Legacy) => "text/event-stream",
+            _ => "application/json",
+        };
         let verdict = if status != 200 {
             Err(excerpt(message.body))
-        } else if !kind.starts_with("application/json") {
-            Err(format!("JSON came back as {kind:?}"))
+        } else if !kind.starts_with(expected) {
+            Err(format!("{kind:?} instead of {expected}"))
         } else {
-            verify(*era, *work, id, message.body)
+            verify(era, work, id, message.body)
         };
-        verdict.map_err(|why| LoadError::First { status, why })?;
-        Ok(Self { connection, template, work: *work, id: id + 1 })
+        verdict.map_err(|why| LoadError::First { status, why })
+    }
+
+    /// One request with everything until its answer; gives the id that the answer has to have, and the answer.
+    async fn exchange(&mut self, out: &mut Vec<u8>) -> Result<(u64, Message<'_>), LoadError> {
+        self.send("", out).await?;
+        match (self.work, &mut self.side) {
+            (Work::Ask, Some(side)) => {
+                let event = self.connection.event_with(b"elicitation/create").await.map_err(LoadError::Io)?;
+                side.answer(event).await?;
+            }
+            (Work::Ask, None) => {
+                let message = self.connection.receive().await.map_err(LoadError::Io)?;
+                let message = message.ok_or(LoadError::Closed(0))?;
+                let (status, body) = (message.status(), message.body);
+                let retry = events::retry(body);
+                let retry = retry.ok_or_else(|| LoadError::Question { status, body: excerpt(body) })?;
+                self.send(&retry, out).await?;
+            }
+            _ => {}
+        }
+        let id = self.id - 1;
+        let message = self.connection.receive().await.map_err(LoadError::Io)?;
+        Ok((id, message.ok_or(LoadError::Closed(id % FIRST_ID))?))
+    }
+
+    /// Sends the request with the next id.
+    async fn send(&mut self, more: &str, out: &mut Vec<u8>) -> Result<(), LoadError> {
+        self.template.write_with(self.id, more, out);
+        self.id += 1;
+        self.connection.send(out).await.map_err(LoadError::Io)
     }
 
     /// Asks and checks until the run is over.
@@ -294,19 +362,14 @@ impl Client {
         let latencies = Histogram::new_with_bounds(1, 600_000_000, 2);
         let mut count = Count { answers: 0, latencies: latencies.map_err(|_| LoadError::Late)? };
         let mut out = Vec::new();
-        let first = self.id;
+        let (first, work) = (self.id, self.work);
         while phase.get() != Phase::OVER {
             let began = match &mut pace {
                 Some(pace) => pace.turn().await,
                 None => Instant::now(),
             };
-            let id = self.id;
-            self.id += 1;
-            self.template.write(id, &mut out);
-            self.connection.send(&out).await.map_err(LoadError::Io)?;
-            let message = self.connection.receive().await.map_err(LoadError::Io)?;
-            let message = message.ok_or(LoadError::Closed(id - first))?;
-            if !is_right(self.work, id, message.status(), message.body) {
+            let (id, message) = self.exchange(&mut out).await?;
+            if !is_right(work, id, message.status(), message.body) {
                 let (status, body) = (message.status(), excerpt(message.body));
                 return Err(LoadError::Wrong { count: id - first, status, body });
             }
@@ -318,6 +381,25 @@ impl Client {
         }
         Ok(count)
     }
+}
+
+impl Side {
+    /// Answers the question in an event.
+    async fn answer(&mut self, event: &[u8]) -> Result<(), LoadError> {
+        let Self { connection, target, path, session } = self;
+        let reply = events::reply(target, path, session, event);
+        let reply = reply.ok_or_else(|| LoadError::Question { status: 200, body: excerpt(event) })?;
+        connection.send(&reply).await.map_err(LoadError::Io)?;
+        let message = connection.receive().await.map_err(LoadError::Io)?.ok_or(LoadError::Closed(0))?;
+        match message.status() {
+            202 => Ok(()),
+            status => Err(LoadError::Question { status, body: excerpt(message.body) }),
+        }
+    }
+}
+
+async fn connect(target: &str) -> Result<Connection, LoadError> {
+    Connection::new(TcpStream::connect(target).await.map_err(LoadError::Io)?).map_err(LoadError::Io)
 }
 
 /// `initialize` and its notification; gives the session id.

@@ -57,7 +57,7 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
     /// Lists that the upstream was asked for while a gateway was measured.
     pub(crate) upstream_lists: u64,
-    /// CPU time for each answer as a multiple of nginx's: the median of the ratios of each run.
+    /// CPU time for each answer as a multiple of the yardstick's: the median of the ratios of each run.
     ratio: Option<f64>,
     aim: Option<f64>,
 }
@@ -67,7 +67,7 @@ impl Row {
     pub(crate) fn new(group: &Group, target: Target) -> Self {
         let aim = match target {
             Target::Gateway(server) => group.aim(server),
-            Target::Direct | Target::Nginx => None,
+            Target::Direct | Target::Nginx | Target::Owner | Target::Hop => None,
         };
         let name = group.name(target);
         Self { name, target, work: group.work, samples: Vec::new(), upstream_lists: 0, ratio: None, aim }
@@ -167,7 +167,8 @@ impl fmt::Display for Report {
         writeln!(
             out,
             "medians of {} runs of {} s. What is measured has a core to itself; upstream and load share the other.\n\
-             CPU: user + system of the whole process tree for each answer. Ratio: CPU to nginx's in the same run.\n\
+             CPU: user + system of the whole process tree for each answer. Ratio: CPU to nginx's in the same run,\n\
+             for a hop to the owner's (the CPU of both replicas counts).\n\
              A client's form decides its yardstick. A fixed rate (`ps`) goes over 16 connections.\n",
             self.runs, self.window_seconds
         )?;
@@ -222,16 +223,16 @@ impl Row {
     }
 }
 
-/// Sets the ratios of the gateway's rows, run by run against nginx.
+/// Sets the ratios of the gateway's rows, run by run against the group's yardstick.
 pub(crate) fn relate(group: &Group, rows: &mut [Row]) {
     let yardstick: Vec<Option<f64>> = rows
         .iter()
-        .filter(|row| row.target == Target::Nginx)
+        .filter(|row| row.target == group.yardstick())
         .flat_map(|row| row.samples.iter().map(|sample| sample.cpu))
         .collect();
-    for row in rows.iter_mut().filter(|row| matches!(row.target, Target::Gateway(_))) {
+    for row in rows.iter_mut().filter(|row| matches!(row.target, Target::Gateway(_) | Target::Hop)) {
         let pairs = row.samples.iter().zip(&yardstick);
-        row.ratio = median(pairs.filter_map(|(sample, nginx)| Some(sample.cpu? / (*nginx)?)).collect());
+        row.ratio = median(pairs.filter_map(|(sample, other)| Some(sample.cpu? / (*other)?)).collect());
     }
     debug_assert!(rows.iter().all(|row| row.work == group.work));
 }
@@ -310,6 +311,18 @@ mod tests {
             assert_eq!(rows[1].verdict(20.0), expected, "{gateway:?}");
             assert_eq!(rows[0].verdict(20.0), Verdict::None);
         }
+    }
+
+    #[test]
+    fn a_hop_is_compared_with_its_owner_and_has_no_aim() {
+        let targets = vec![Target::Owner, Target::Hop];
+        let group = Group { work: Work::Small, press: Press::Connections(1), client: Era::Legacy, targets };
+        let mut rows: Vec<Row> = group.targets.iter().map(|target| Row::new(&group, *target)).collect();
+        rows[0].samples = vec![sample(10.0)];
+        rows[1].samples = vec![sample(25.0)];
+        relate(&group, &mut rows);
+        assert_eq!((rows[0].ratio, rows[1].ratio), (None, Some(2.5)));
+        assert_eq!(rows[1].verdict(20.0), Verdict::None);
     }
 
     #[test]

@@ -33,8 +33,17 @@ struct Stage {
     upstreams: Upstreams,
     nginx: Option<Running>,
     gateway: Option<Running>,
+    replicas: Option<[Running; 2]>,
     _legacy: Guard,
     _modern: Guard,
+}
+
+/// How a target is reached, and whose CPU time counts.
+struct Reach {
+    address: String,
+    path: String,
+    watch: Vec<u32>,
+    session_at: Option<String>,
 }
 
 /// Measures and reports.
@@ -48,7 +57,11 @@ pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
     let (runs, window) = if mcp.quick { (1, 1) } else { (mcp.runs, mcp.seconds) };
     let window = Duration::from_secs(u64::from(window));
     let folder = tempfile::tempdir()?;
-    let (stage, facts) = set_up(mcp, folder.path(), runs.min(STARTS)).await?;
+    let (mut stage, facts) = set_up(mcp, folder.path(), runs.min(STARTS)).await?;
+    let is_hopping = groups.iter().any(|group| group.targets.contains(&Target::Hop));
+    if let (true, Some(program)) = (is_hopping, &mcp.gateway) {
+        stage.replicas = Some(targets::replicas(program, folder.path(), &stage.upstreams).await?);
+    }
     let mut report = Report::new(facts, runs, window);
     for group in &groups {
         report.rows.extend(measure_group(&stage, group, runs, window).await?);
@@ -59,7 +72,8 @@ pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
             report.facts.weights.push(weight::weigh(case, address, guard.pid(), window).await?);
         }
     }
-    for running in [stage.gateway, stage.nginx].into_iter().flatten() {
+    let replicas = stage.replicas.into_iter().flatten();
+    for running in [stage.gateway, stage.nginx].into_iter().flatten().chain(replicas) {
         running.guard.stop().await;
     }
     println!("{report}");
@@ -105,7 +119,8 @@ async fn set_up(mcp: &Mcp, folder: &Path, starts: u16) -> Result<(Stage, Facts),
         facts.idle_mib = Some(report::precise(proc::resident_kib(&pids)) / 1024.0);
         facts.binary_mb = Some(report::precise(std::fs::metadata(program)?.len()) / 1e6);
     }
-    Ok((Stage { upstreams, nginx, gateway, _legacy: legacy_guard, _modern: modern_guard }, facts))
+    let (replicas, _legacy, _modern) = (None, legacy_guard, modern_guard);
+    Ok((Stage { upstreams, nginx, gateway, replicas, _legacy, _modern }, facts))
 }
 
 /// Measures the targets of one group in turns.
@@ -136,7 +151,7 @@ async fn measure_group(
 
 /// One run of the load generator.
 async fn sample(stage: &Stage, group: &Group, target: Target, window: Duration) -> Result<Sample, Failure> {
-    let (address, path, watch) = stage.address(target, group)?;
+    let Reach { address, path, watch, session_at } = stage.reach(target, group)?;
     let (connections, rate) = group.press.shape();
     let mut arguments = vec![
         format!("--target={address}"),
@@ -148,7 +163,8 @@ async fn sample(stage: &Stage, group: &Group, target: Target, window: Duration) 
         format!("--window={}", window.as_millis()),
     ];
     arguments.extend(rate.map(|rate| format!("--rate={rate}")));
-    arguments.extend(watch.map(|pid| format!("--watch={pid}")));
+    arguments.extend(watch.into_iter().map(|pid| format!("--watch={pid}")));
+    arguments.extend(session_at.map(|owner| format!("--session-at={owner}")));
     let printed = child::load(&arguments, WARMUP + window + SLACK).await?;
     Ok(serde_json::from_slice(&printed)?)
 }
@@ -159,26 +175,44 @@ impl Stage {
             Target::Direct => true,
             Target::Nginx => self.nginx.is_some(),
             Target::Gateway(_) => self.gateway.is_some(),
+            Target::Owner | Target::Hop => self.replicas.is_some(),
         }
     }
 
-    /// Address, path and process of a target, as the client of this group reaches it.
-    fn address(&self, target: Target, group: &Group) -> Result<(String, String, Option<u32>), Failure> {
+    /// How the client of this group reaches a target.
+    fn reach(&self, target: Target, group: &Group) -> Result<Reach, Failure> {
         let client = group.client;
         let (running, path) = match target {
-            Target::Direct => return Ok((self.upstreams.address(client).to_owned(), "/mcp".into(), None)),
+            Target::Direct => {
+                let address = self.upstreams.address(client).to_owned();
+                return Ok(Reach { address, path: "/mcp".into(), watch: Vec::new(), session_at: None });
+            }
+            Target::Owner | Target::Hop => return self.replica(target),
             Target::Nginx => (&self.nginx, format!("/{}", client.name())),
             Target::Gateway(server) => (&self.gateway, format!("/mcp/{}", server.name())),
         };
         let running = running.as_ref().ok_or("the target does not run")?;
-        Ok((running.address.clone(), path, Some(running.guard.pid())))
+        let (address, watch) = (running.address.clone(), vec![running.guard.pid()]);
+        Ok(Reach { address, path, watch, session_at: None })
+    }
+
+    /// Sessions belong to the first replica; the second is where the calls of a hop go. Both cost.
+    fn replica(&self, target: Target) -> Result<Reach, Failure> {
+        let [owner, other] = self.replicas.as_ref().ok_or("the replicas do not run")?;
+        let address = if target == Target::Hop { &other.address } else { &owner.address }.clone();
+        Ok(Reach {
+            address,
+            path: "/mcp/legacy".into(),
+            watch: vec![owner.guard.pid(), other.guard.pid()],
+            session_at: Some(owner.address.clone()),
+        })
     }
 
     /// How many lists the upstream behind the gateway has been asked for.
     async fn lists(&self, target: Target) -> Result<u64, Failure> {
         match target {
             Target::Gateway(server) => Ok(statistics(self.upstreams.address(server)).await?.list),
-            Target::Direct | Target::Nginx => Ok(0),
+            Target::Direct | Target::Nginx | Target::Owner | Target::Hop => Ok(0),
         }
     }
 }

@@ -115,6 +115,36 @@ pub(crate) async fn gateway(
     launch(program, &arguments, &folder.join("gateway.log"), address, "/mcp/modern").await
 }
 
+/// Starts two replicas of one gateway with a legacy upstream: whoever opens a session at the first can call at the second.
+pub(crate) async fn replicas(
+    program: &Path,
+    folder: &Path,
+    upstreams: &Upstreams,
+) -> Result<[Running; 2], Failure> {
+    Ok([replica(program, folder, upstreams, 1).await?, replica(program, folder, upstreams, 2).await?])
+}
+
+async fn replica(
+    program: &Path,
+    folder: &Path,
+    upstreams: &Upstreams,
+    number: u8,
+) -> Result<Running, Failure> {
+    let (address, inner) = (free_address().await?, free_address().await?);
+    let file = folder.join(format!("replica-{number}.yaml"));
+    let configuration = format!(
+        "listen: {address}\nservers:\n  legacy: {{url: \"http://{}/mcp\"}}\nseal: {{keys: [\"the-replicas-of-a-benchmark-share-this-key\"]}}\nreplicas: {{listen: {inner}, advertise: \"http://{inner}\"}}\n",
+        upstreams.legacy
+    );
+    std::fs::write(&file, configuration)?;
+    let data = folder.join(format!("replica-{number}"));
+    std::fs::create_dir_all(&data)?;
+    let (file, data) = (file.display().to_string(), data.display().to_string());
+    let arguments = ["serve", "--config", &file, "--data", &data];
+    let log = folder.join(format!("replica-{number}.log"));
+    launch(program, &arguments, &log, address, "/mcp/legacy").await
+}
+
 /// An address that was free a moment ago.
 async fn free_address() -> std::io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())

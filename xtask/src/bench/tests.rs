@@ -21,7 +21,8 @@ fn arguments(target: &str, era: Era, work: Work, rate: Option<u32>) -> Arguments
         rate,
         warmup: 10,
         window: 100,
-        watch: Some(std::process::id()),
+        watch: vec![std::process::id()],
+        session_at: None,
     }
 }
 
@@ -46,7 +47,7 @@ async fn measured(only: Option<Era>, era: Era, work: Work, rate: Option<u32>) ->
 async fn both_eras_answer_all_kinds_of_work() {
     for only in [None, Some(Era::Legacy), Some(Era::Modern)] {
         for era in [Era::Legacy, Era::Modern].into_iter().filter(|era| only.is_none_or(|only| only == *era)) {
-            for work in [Work::Small, Work::List, Work::Big] {
+            for work in [Work::Small, Work::List, Work::Big, Work::Progress, Work::Ask] {
                 let (sample, stats) = measured(only, era, work, None).await;
                 assert_eq!(sample.errors, Vec::<String>::new(), "{only:?} {era:?} {work:?}");
                 assert!(sample.answers > 0 && sample.p99 >= sample.p50, "{sample:?}");

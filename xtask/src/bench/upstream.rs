@@ -2,21 +2,28 @@
 //! It speaks either era or both on one port and counts what it was asked (`GET /stats`). It checks what tells
 //! a broken gateway from a working one (session, version) and nothing that costs more.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
 
+use super::events;
 use super::http::{Connection, Message};
-use super::wire::{Era, LEGACY_VERSION, MODERN_VERSION, Work, answer_tail};
+use super::wire::{Era, LEGACY_VERSION, MODERN_VERSION, PROGRESS, Work, answer_tail};
 use crate::command::Outcome;
 
 /// Answers up to this size are joined with their head: one copy is cheaper than a vectored write.
 const JOINED: usize = 16 * 1024;
+/// Time that a question has.
+const REPLY: Duration = Duration::from_secs(30);
 
 /// Which eras to serve.
 #[derive(clap::Args)]
@@ -45,7 +52,21 @@ pub(crate) struct Stats {
 struct Ready {
     only: Option<Era>,
     tails: [[String; 3]; 2],
+    unanswered: String,
     stats: Cell<Stats>,
+    /// Questions that wait for their answer, by their id, and how many there have been.
+    questions: RefCell<HashMap<String, oneshot::Sender<()>>>,
+    asked: Cell<u64>,
+}
+
+/// What follows the head of an answer.
+enum Body<'a> {
+    /// The rest of it.
+    Ready(&'a str),
+    /// Progress with this token, then the answer.
+    Progress { token: String, answer: String },
+    /// A question, and once it is answered the answer.
+    Question { answer: String },
 }
 
 /// The part of a request that the answer depends on.
@@ -53,14 +74,32 @@ struct Ready {
 struct Request<'a> {
     #[serde(borrow)]
     id: Option<&'a serde_json::value::RawValue>,
+    /// Empty in what answers a question.
+    #[serde(default)]
     method: &'a str,
+    #[serde(borrow)]
+    result: Option<&'a serde_json::value::RawValue>,
     params: Option<Parameters<'a>>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Parameters<'a> {
     #[serde(borrow)]
     name: Option<&'a str>,
+    #[serde(borrow, rename = "_meta")]
+    meta: Option<Meta<'a>>,
+    #[serde(borrow)]
+    input_responses: Option<&'a serde_json::value::RawValue>,
+    #[serde(borrow)]
+    request_state: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta<'a> {
+    #[serde(borrow)]
+    progress_token: Option<&'a serde_json::value::RawValue>,
 }
 
 /// Serves until standard input ends, which it does when whoever started this goes away.
@@ -81,7 +120,9 @@ pub(super) async fn serve(
 ) -> Outcome {
     let tails = [Era::Legacy, Era::Modern]
         .map(|era| [Work::Small, Work::List, Work::Big].map(|work| answer_tail(era, work)));
-    let ready = Rc::new(Ready { only, tails, stats: Cell::default() });
+    let (questions, asked, stats) = (RefCell::default(), Cell::default(), Cell::default());
+    let unanswered = events::unanswered_tail();
+    let ready = Rc::new(Ready { only, tails, unanswered, stats, questions, asked });
     let mut connections = JoinSet::new();
     let mut ignored = [0; 64];
     loop {
@@ -103,7 +144,17 @@ async fn connection(stream: TcpStream, ready: &Ready) -> std::io::Result<()> {
     loop {
         head.clear();
         let Some(message) = connection.receive().await? else { return Ok(()) };
-        let tail = answer(&message, ready, &mut head);
+        let tail = match answer(&message, ready, &mut head) {
+            Body::Ready(tail) => tail,
+            Body::Progress { token, answer } => {
+                progress(&mut connection, &token, &answer).await?;
+                continue;
+            }
+            Body::Question { answer } => {
+                question(&mut connection, ready, &answer).await?;
+                continue;
+            }
+        };
         if tail.len() > JOINED {
             connection.send_both(&head, tail.as_bytes()).await?;
         } else {
@@ -113,17 +164,50 @@ async fn connection(stream: TcpStream, ready: &Ready) -> std::io::Result<()> {
     }
 }
 
+/// Every step is written by itself, as a server does that tells of it when it is done.
+async fn progress(connection: &mut Connection, token: &str, answer: &str) -> std::io::Result<()> {
+    let mut out = events::HEAD.to_owned();
+    for step in 1..=PROGRESS {
+        events::event(&mut out, &events::progress(token, step));
+        connection.send(out.as_bytes()).await?;
+        out.clear();
+    }
+    last_event(connection, answer).await
+}
+
+async fn question(connection: &mut Connection, ready: &Ready, answer: &str) -> std::io::Result<()> {
+    let number = ready.asked.get();
+    ready.asked.set(number + 1);
+    let id = format!(r#""ask-{number}""#);
+    let (answered, wait) = oneshot::channel();
+    ready.questions.borrow_mut().insert(id.clone(), answered);
+    let mut out = events::HEAD.to_owned();
+    events::event(&mut out, &events::question(&id));
+    connection.send(out.as_bytes()).await?;
+    let in_time = timeout(REPLY, wait).await;
+    ready.questions.borrow_mut().remove(&id);
+    in_time.map_err(std::io::Error::other)?.map_err(std::io::Error::other)?;
+    last_event(connection, answer).await
+}
+
+async fn last_event(connection: &mut Connection, answer: &str) -> std::io::Result<()> {
+    let mut out = String::new();
+    events::event(&mut out, answer);
+    out += events::END;
+    connection.send(out.as_bytes()).await
+}
+
 /// Writes the head of the answer and the body up to its id; gives the rest of the body.
-fn answer<'a>(message: &Message<'_>, ready: &'a Ready, out: &mut Vec<u8>) -> &'a str {
+fn answer<'a>(message: &Message<'_>, ready: &'a Ready, out: &mut Vec<u8>) -> Body<'a> {
     let line = message.request_line();
     if line.starts_with(b"GET /stats ") {
         let stats = serde_json::to_string(&ready.stats.get()).unwrap_or_default();
         plain(out, "200 OK", &stats);
-        return "";
+        return Body::Ready("");
     }
     if !line.starts_with(b"POST ") {
         plain(out, "405 Method Not Allowed", "");
-        return "";
+        return Body::Ready("");
     }
     let Ok(request) = serde_json::from_slice::<Request<'_>>(message.body) else {
         plain(
@@ -131,30 +215,62 @@ fn answer<'a>(message: &Message<'_>, ready: &'a Ready, out: &mut Vec<u8>) -> &'a
             "400 Bad Request",
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}"#,
         );
-        return "";
+        return Body::Ready("");
     };
     count(&ready.stats, request.method);
     let Some(id) = request.id else {
         plain(out, "202 Accepted", "");
-        return "";
+        return Body::Ready("");
     };
+    if let Some(result) = request.result {
+        take(ready, id.get(), result, out);
+        return Body::Ready("");
+    }
     let era = if message.header("mcp-method").is_some() { Era::Modern } else { Era::Legacy };
     let refused = refusal(message, &request, era, ready.only);
     if let Some((status, code, why)) = refused {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{why}"}}}}"#);
         plain(out, status, &body);
-        return "";
+        return Body::Ready("");
     }
-    let name = request.params.and_then(|parameters| parameters.name);
     let tails = &ready.tails[usize::from(era == Era::Modern)];
-    match (request.method, name) {
-        ("tools/list", _) => ready_answer(out, id.get(), &tails[1]),
-        ("tools/call", Some("big")) => ready_answer(out, id.get(), &tails[2]),
-        ("tools/call", _) => ready_answer(out, id.get(), &tails[0]),
-        (method, _) => {
+    match request.method {
+        "tools/list" => Body::Ready(ready_answer(out, id.get(), &tails[1])),
+        "tools/call" => called(&request, id.get(), era, ready, out),
+        method => {
             opening(out, id.get(), method);
-            ""
+            Body::Ready("")
         }
+    }
+}
+
+fn called<'a>(request: &Request<'_>, id: &str, era: Era, ready: &'a Ready, out: &mut Vec<u8>) -> Body<'a> {
+    let tails = &ready.tails[usize::from(era == Era::Modern)];
+    let parameters = request.params.as_ref();
+    let token = parameters.and_then(|given| given.meta.as_ref()?.progress_token);
+    let responses = parameters.and_then(|given| given.input_responses);
+    let state = parameters.and_then(|given| given.request_state);
+    let answer = || format!(r#"{{"jsonrpc":"2.0","id":{id}{}"#, tails[0]);
+    match (parameters.and_then(|given| given.name), era) {
+        (Some("big"), _) => Body::Ready(ready_answer(out, id, &tails[2])),
+        (Some("progress"), _) => {
+            let token = token.map_or("null", |token| token.get()).to_owned();
+            Body::Progress { token, answer: answer() }
+        }
+        (Some("ask"), Era::Legacy) => Body::Question { answer: answer() },
+        (Some("ask"), Era::Modern) if !responses.is_some_and(|given| events::is_retry(given, state)) => {
+            Body::Ready(ready_answer(out, id, &ready.unanswered))
+        }
+        _ => Body::Ready(ready_answer(out, id, &tails[0])),
+    }
+}
+
+/// The answer to a question: the call that asked goes on.
+fn take(ready: &Ready, id: &str, result: &serde_json::value::RawValue, out: &mut Vec<u8>) {
+    let waiting = ready.questions.borrow_mut().remove(id).filter(|_| events::is_reply(result));
+    match waiting.map(|waiting| waiting.send(())) {
+        Some(Ok(())) => plain(out, "202 Accepted", ""),
+        Some(Err(())) | None => plain(out, "400 Bad Request", ""),
     }
 }
 

@@ -7,6 +7,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::events;
+
 /// The newest revision with a handshake.
 pub(crate) const LEGACY_VERSION: &str = "2025-11-25";
 /// The revision without.
@@ -17,6 +19,10 @@ const SMALL_MARKER: &str = "end-of-small-answer";
 const LIST_MARKER: &str = "filler_23";
 /// The end of the large text.
 const BIG_MARKER: &str = "end-of-big-answer";
+/// How many progress notifications come before an answer that has any.
+pub(super) const PROGRESS: u64 = 1000;
+/// What the client can be asked.
+const CAPABILITIES: &str = r#"{"elicitation":{}}"#;
 /// How many tools the list has; with their schemas that makes 12 KB.
 const TOOLS: usize = 24;
 /// The length of the large text.
@@ -54,6 +60,10 @@ pub(crate) enum Work {
     List,
     /// A call with a 100 KB answer.
     Big,
+    /// A call that tells its progress 1,000 times before its 100-byte answer.
+    Progress,
+    /// A call that asks a question before its 100-byte answer.
+    Ask,
 }
 
 impl Work {
@@ -63,13 +73,15 @@ impl Work {
             Self::Small => "small",
             Self::List => "list",
             Self::Big => "big",
+            Self::Progress => "progress",
+            Self::Ask => "ask",
         }
     }
 
     /// The method that does this work.
     fn method(self) -> &'static str {
         match self {
-            Self::Small | Self::Big => "tools/call",
+            Self::Small | Self::Big | Self::Progress | Self::Ask => "tools/call",
             Self::List => "tools/list",
         }
     }
@@ -77,7 +89,7 @@ impl Work {
     /// Bytes that only a complete right answer holds.
     fn marker(self) -> &'static [u8] {
         match self {
-            Self::Small => SMALL_MARKER.as_bytes(),
+            Self::Small | Self::Progress | Self::Ask => SMALL_MARKER.as_bytes(),
             Self::List => LIST_MARKER.as_bytes(),
             Self::Big => BIG_MARKER.as_bytes(),
         }
@@ -86,7 +98,7 @@ impl Work {
     /// No right answer is shorter.
     fn least_length(self) -> usize {
         match self {
-            Self::Small => SMALL_TEXT,
+            Self::Small | Self::Progress | Self::Ask => SMALL_TEXT,
             Self::List => 11_000,
             Self::Big => BIG_TEXT,
         }
@@ -105,7 +117,7 @@ impl Template {
     pub(crate) fn new(target: &str, path: &str, era: Era, work: Work, session: Option<&str>) -> Self {
         let mut head = head(target, path);
         let mut parameters = match work {
-            Work::Small | Work::Big => {
+            Work::Small | Work::Big | Work::Progress | Work::Ask => {
                 format!(r#""name":"{}","arguments":{{"text":"hello"}}"#, work.name())
             }
             Work::List => String::new(),
@@ -114,6 +126,9 @@ impl Template {
             Era::Legacy => {
                 head += &format!("MCP-Protocol-Version: {LEGACY_VERSION}\r\n");
                 head += &session.map(|id| format!("Mcp-Session-Id: {id}\r\n")).unwrap_or_default();
+                if work == Work::Progress {
+                    parameters += &format!(r#","_meta":{{{}}}"#, progress_token(work));
+                }
             }
             Era::Modern => {
                 head +=
@@ -122,7 +137,7 @@ impl Template {
                     head += &format!("Mcp-Name: {}\r\n", work.name());
                     parameters.push(',');
                 }
-                parameters += &envelope();
+                parameters += &envelope(work);
             }
         }
         let after = format!(r#","method":"{}","params":{{{parameters}}}}}"#, work.method());
@@ -135,14 +150,26 @@ impl Template {
 
     /// Writes the request with this id.
     pub(crate) fn write(&self, id: u64, out: &mut Vec<u8>) {
+        self.write_with(id, "", out);
+    }
+
+    /// Writes the request with this id and more members of its parameters, each with a comma before it.
+    pub(super) fn write_with(&self, id: u64, more: &str, out: &mut Vec<u8>) {
+        let (after, end) = self.after.split_at(self.after.len() - 2);
         out.clear();
         out.extend_from_slice(&self.head);
         let digits = id.checked_ilog10().unwrap_or(0) as usize + 1;
         // A `Vec` takes every write.
-        let _ = write!(out, "Content-Length: {}\r\n\r\n", self.before.len() + digits + self.after.len());
+        let _ = write!(
+            out,
+            "Content-Length: {}\r\n\r\n",
+            self.before.len() + digits + self.after.len() + more.len()
+        );
         out.extend_from_slice(&self.before);
         let _ = write!(out, "{id}");
-        out.extend_from_slice(&self.after);
+        for part in [after, more.as_bytes(), end] {
+            out.extend_from_slice(part);
+        }
     }
 }
 
@@ -151,7 +178,7 @@ pub(crate) fn handshake(target: &str, path: &str, session: Option<&str>) -> Vec<
     let mut head = head(target, path);
     let body = match session {
         None => format!(
-            r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{LEGACY_VERSION}","capabilities":{{}},"clientInfo":{{"name":"bench","version":"1"}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{LEGACY_VERSION}","capabilities":{CAPABILITIES},"clientInfo":{{"name":"bench","version":"1"}}}}}}"#
         ),
         Some(id) => {
             head += &format!("MCP-Protocol-Version: {LEGACY_VERSION}\r\nMcp-Session-Id: {id}\r\n");
@@ -161,16 +188,23 @@ pub(crate) fn handshake(target: &str, path: &str, session: Option<&str>) -> Vec<
     format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-fn head(target: &str, path: &str) -> String {
+pub(super) fn head(target: &str, path: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {target}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\n"
     )
 }
 
-fn envelope() -> String {
+/// The member of `_meta` that asks for progress, with a comma after it in front of others.
+fn progress_token(work: Work) -> &'static str {
+    if work == Work::Progress { r#""progressToken":"p""# } else { "" }
+}
+
+fn envelope(work: Work) -> String {
+    let token = progress_token(work);
+    let comma = if token.is_empty() { "" } else { "," };
     format!(
-        r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN_VERSION}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{{"name":"bench","version":"1"}}}}"#
+        r#""_meta":{{{token}{comma}"io.modelcontextprotocol/protocolVersion":"{MODERN_VERSION}","io.modelcontextprotocol/clientCapabilities":{CAPABILITIES},"io.modelcontextprotocol/clientInfo":{{"name":"bench","version":"1"}}}}"#
     )
 }
 
@@ -185,7 +219,7 @@ pub(crate) fn answer_tail(era: Era, work: Work) -> String {
         Era::Modern => r#","ttlMs":60000,"cacheScope":"public""#,
     };
     let result = match work {
-        Work::Small => text_result(kind, SMALL_TEXT, SMALL_MARKER),
+        Work::Small | Work::Progress | Work::Ask => text_result(kind, SMALL_TEXT, SMALL_MARKER),
         Work::Big => text_result(kind, BIG_TEXT, BIG_MARKER),
         Work::List => format!(r#"{{{kind}"tools":[{}]{lifetime}}}"#, tools().join(",")),
     };
@@ -206,6 +240,8 @@ fn tool_name(index: usize) -> String {
     match index {
         0 => "small".to_owned(),
         1 => "big".to_owned(),
+        2 => "progress".to_owned(),
+        3 => "ask".to_owned(),
         _ => format!("filler_{index:02}"),
     }
 }
@@ -227,6 +263,7 @@ pub(crate) fn is_right(work: Work, id: u64, status: u16, body: &[u8]) -> bool {
         && memchr::memmem::find(body, &echoed[..5 + written])
             .is_some_and(|at| matches!(body.get(at + 5 + written), Some(b',' | b'}')))
         && memchr::memmem::rfind(body, work.marker()).is_some()
+        && (work != Work::Progress || events::count(body) == PROGRESS)
 }
 
 /// The part of an answer that the thorough check reads.
@@ -259,7 +296,12 @@ struct Tool {
 
 /// The thorough check, made of the first answer on each connection: the whole result has the expected value.
 pub(crate) fn verify(era: Era, work: Work, id: u64, body: &[u8]) -> Result<(), String> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| format!("not JSON-RPC: {error}"))?;
+    let messages = events::messages(body);
+    let (last, before) = messages.split_last().ok_or("nothing in it")?;
+    if work == Work::Progress {
+        events::verify(before)?;
+    }
+    let answer: Answer = serde_json::from_slice(last).map_err(|error| format!("not JSON-RPC: {error}"))?;
     let raw = answer.result.ok_or_else(|| format!("no result in {}", excerpt(body)))?;
     let result: ResultBody = serde_json::from_str(raw.get()).map_err(|error| format!("result: {error}"))?;
     if answer.id != id {
@@ -282,8 +324,8 @@ pub(crate) fn verify(era: Era, work: Work, id: u64, body: &[u8]) -> Result<(), S
                 (true, true) => Ok(()),
             }
         }
-        Work::Small | Work::Big => {
-            let expected = if work == Work::Small { SMALL_TEXT } else { BIG_TEXT };
+        Work::Small | Work::Big | Work::Progress | Work::Ask => {
+            let expected = if work == Work::Big { BIG_TEXT } else { SMALL_TEXT };
             let lengths: Vec<usize> =
                 result.content.unwrap_or_default().iter().map(|content| content.text.len()).collect();
             if lengths == [expected] { Ok(()) } else { Err(format!("text lengths {lengths:?}")) }
