@@ -212,7 +212,7 @@ fn paths() -> Vec<Row> {
         row("another letter case", "/MCP/demo", nothing()),
         row("another letter case of the server", "/mcp/Demo", no_server()),
         row("a server that is not there", "/mcp/other", no_server()),
-        row("no server", "/mcp", no_server()),
+        row("the name of all servers, which is no path", "/mcp/*", nothing()),
         row("a star", "*", nothing()),
         row(
             "a credential in the address",
