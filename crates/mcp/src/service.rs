@@ -436,3 +436,22 @@ impl Stream for Silence {
         std::task::Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_whose_end_is_not_known_may_have_run() {
+        use FailureKind::{
+            Busy, Forbidden, NoCommonVersion, OutcomeUnknown, Protocol, ShuttingDown, Timeout, Unauthorized,
+            Unreachable,
+        };
+        for kind in [Unreachable, Busy, Unauthorized, Forbidden, NoCommonVersion, ShuttingDown] {
+            assert!(Failure::new(kind, "").nothing_ran(), "{kind:?}");
+        }
+        for kind in [Timeout, OutcomeUnknown, Protocol] {
+            assert!(!Failure::new(kind, "").nothing_ran(), "{kind:?}");
+        }
+    }
+}

@@ -56,7 +56,10 @@ fn corpus() -> Vec<(&'static str, Vec<Seen>)> {
             vec![event("message", "x", Some("7"), None), event("message", "y", Some(""), None)],
         ),
         ("id: a\0b\ndata: x\n\n", vec![message("x")]),
-        ("retry: 5s\nretry:\nretry: -1\nretry: 99999999999999999999\ndata: x\n\n", vec![message("x")]),
+        (
+            "retry: 5s\nretry:\nretry: -1\nretry: +1\nretry: 99999999999999999999\ndata: x\n\n",
+            vec![message("x")],
+        ),
         ("Data: no\ndatax: no\n data: no\ndata : no\nfoo\ndata: x\n\n", vec![message("x")]),
         ("data: a\n\ndata: unfinished\n", vec![message("a")]),
         ("data: a\n\ndata: unfini", vec![message("a")]),
@@ -232,4 +235,12 @@ fn after_a_fault_nothing_more_is_taken() {
     assert!(matches!(decoder.next(), Some(Err(_))));
     decoder.push(Bytes::from_static(b"data: a\n\n"));
     assert!(decoder.next().is_none(), "the stream is over");
+}
+
+#[test]
+fn a_stream_that_can_be_taken_up_begins_with_its_id_and_the_time_to_come_back() {
+    let mut out = Vec::new();
+    encode_start(&mut out, "c1-0", 1500);
+    assert_eq!(String::from_utf8(out.clone()).unwrap(), "retry: 1500\nid: c1-0\ndata: \n\n");
+    assert_eq!(decode(&[&out], LIMIT).0, [Ok(event("message", "", Some("c1-0"), Some(1500)))]);
 }
