@@ -78,7 +78,9 @@ impl Row {
     }
 
     fn error(&self) -> Option<&str> {
-        self.samples.iter().flat_map(|sample| &sample.errors).next().map(String::as_str)
+        let told = self.samples.iter().flat_map(|sample| &sample.errors).next().map(String::as_str);
+        let is_empty = self.samples.iter().any(|sample| sample.answers == 0);
+        told.or(is_empty.then_some("no answer within a window: make it longer (`--seconds`)"))
     }
 
     fn verdict(&self, seconds: f64) -> Verdict {
@@ -330,6 +332,9 @@ mod tests {
         let mut failed = rows(Work::Small, &[10.0], &[10.0]);
         failed[1].samples[0].errors.push("answer 3 is wrong".to_owned());
         assert_eq!(failed[1].verdict(20.0), Verdict::Error);
+        let mut slow = rows(Work::Progress, &[10.0], &[10.0]);
+        slow[1].samples[0].answers = 0;
+        assert_eq!(slow[1].verdict(20.0), Verdict::Error, "nothing was measured");
         let mut listed = rows(Work::List, &[10.0], &[5.0]);
         assert_eq!(listed[1].verdict(20.0), Verdict::Pass);
         listed[1].upstream_lists = 1000;
