@@ -307,3 +307,94 @@ impl AnswerKey {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Eras, Record, Recorder, ReplicaSetup, Setup};
+    use portreeve_auth::Identity;
+    use portreeve_model::{Limits, Secret};
+    use portreeve_policy::Policy;
+    use portreeve_seal::KeyRing;
+    use portreeve_store::Coordinator;
+    use std::sync::Arc;
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+    struct Nothing;
+
+    impl Recorder for Nothing {
+        fn record(&self, _: &Record) {}
+    }
+
+    fn replica(id: &str, key: &str) -> Arc<Gateway> {
+        Gateway::new(Setup {
+            servers: Vec::new(),
+            policy: Policy::default(),
+            identity: Identity::loopback(),
+            seals: KeyRing::from_secrets(&[Secret::new(key.repeat(40))]).unwrap(),
+            replica: ReplicaSetup { id: ReplicaId::new(id), peers: None, coordinator: Coordinator::Alone },
+            limits: Limits::default(),
+            park_ttl: Duration::from_secs(60),
+            eras: Eras::Both,
+            page_size: 1000,
+            name_length: 64,
+            recorder: Arc::new(Nothing),
+            tracker: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    fn request() -> Hop {
+        Hop {
+            principal: Principal::new(PrincipalKind::Key(KeyName::new("ci").unwrap()), None),
+            server: ServerName::new("files").unwrap(),
+            door: Door::Mcp,
+            verb: "POST".to_owned(),
+            query: Some("a=b".to_owned()),
+            headers: vec![("mcp-session-id".to_owned(), "x".to_owned())],
+            ownership: Ownership::Adopt,
+            body: Bytes::from_static(b"{\"jsonrpc\":\"2.0\"}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_opens_once_at_the_process_it_is_for_and_nowhere_else() {
+        let (one, two) = (replica("1@http://a", "k"), replica("2@http://b", "k"));
+        let (sealed, _) = one.seal_hop(&ReplicaId::new("2@http://b"), &request());
+        let restarted = replica("3@http://b", "k");
+        assert_eq!(restarted.open_hop(&sealed).map(drop), Err(HopFault::Foreign));
+        assert_eq!(replica("2@http://b", "other").open_hop(&sealed).map(drop), Err(HopFault::Unreadable));
+        for at in [0, 5, 40, sealed.len() - 1] {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(two.open_hop(&changed).map(drop), Err(HopFault::Unreadable), "byte {at}");
+        }
+        assert_eq!(two.open_hop(b"").map(drop), Err(HopFault::Unreadable));
+        let (hop, _) = two.open_hop(&sealed).map_err(drop).unwrap();
+        assert_eq!(format!("{hop:?}"), format!("{:?}", request()), "all of it arrives");
+        assert_eq!(two.open_hop(&sealed).map(drop), Err(HopFault::Repeated));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_piece_by_piece_in_its_order_and_no_other() {
+        let (one, two) = (replica("1@http://a", "k"), replica("2@http://b", "k"));
+        let (sealed, mut reads) = one.seal_hop(&ReplicaId::new("2@http://b"), &request());
+        let (_, mut says) = two.open_hop(&sealed).map_err(drop).unwrap();
+        let head = AnswerHead { status: 200, headers: vec![("a".to_owned(), "b".to_owned())], length: None };
+        let pieces = [Piece::Alive, Piece::Head(head), Piece::Data(Bytes::from_static(b"data")), Piece::End];
+        let wire: Vec<Bytes> = pieces.iter().map(|piece| says.seal(&two, piece)).collect();
+        let mut arrived = BytesMut::new();
+        for (bytes, piece) in wire.iter().zip(&pieces) {
+            let (first, rest) = bytes.split_at(bytes.len() / 2);
+            arrived.extend_from_slice(first);
+            assert_eq!(reads.open(&one, &mut arrived), Ok(None), "half a piece is none");
+            arrived.extend_from_slice(rest);
+            assert_eq!(reads.open(&one, &mut arrived).as_ref(), Ok(&Some(piece.clone())));
+        }
+        // A piece that is left out, or one that comes again, is noticed.
+        let (_, mut reads) = one.seal_hop(&ReplicaId::new("2@http://b"), &request());
+        assert_eq!(reads.open(&one, &mut BytesMut::from(&wire[0][..])), Err(HopFault::Unreadable));
+        let mut reads = AnswerKey { nonce: says.nonce, next: 0 };
+        assert_eq!(reads.open(&one, &mut BytesMut::from(&wire[1][..])), Err(HopFault::Unreadable));
+    }
+}
