@@ -226,6 +226,8 @@ fn an_empty_piece_changes_nothing() {
         [b"\xef\xbb", b"", b"\xbfdata: a\r", b"", b"\n\r", b"", b"\ndata: b", b"", b"\n\n"];
     let (events, _, _) = decode(&pieces, LIMIT);
     assert_eq!(events, [Ok(message("a")), Ok(message("b"))]);
+    let (events, _, _) = decode(&[b"data: a\r", b"", b"\ndata: b\n\n"], LIMIT);
+    assert_eq!(events, [Ok(message("a\nb"))], "the line feed belongs to the line before");
 }
 
 #[test]
