@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent / "clients"))
 import answers  # noqa: E402
 
 EIGHT = range(1, 9)
-NOT_YET = ("subscribe",)
+NOT_YET = ()
 """Run only when asked for by name: the gateway does not have all of it yet."""
 NUMBERS = itertools.count(1)
 RUN = uuid.uuid4().hex[:8]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use portreeve_gateway::{
-    Headers, Inbound, Refusal, Reply, Server, Session,
+    Headers, Inbound, NotTakenUp, Refusal, Reply, Server, Session,
     error::unsupported_version,
     hop::{Door, Hop, Ownership},
     read_envelope, read_params,
@@ -471,21 +471,33 @@ impl Visit<'_> {
     fn session_stream(&self, session: &Arc<Session>) -> Response<OutBody> {
         let gateway = &self.edge.gateway;
         let last = single(self.headers, http::HeaderName::from_static(names::LAST_EVENT_ID));
-        let taken_up = match last.map(|last| last.map(std::str::from_utf8)) {
+        let refused = match last.map(|last| last.map(std::str::from_utf8)) {
             Ok(None) => {
                 return match gateway.send_session(session) {
                     Some(sending) => answer::kept(sending),
                     None => answer::events(Id::number(0), gateway.session_stream(session), None),
                 };
             }
-            Ok(Some(Ok(last))) => gateway.take_up(session, last),
-            Ok(Some(Err(_))) | Err(()) => None,
+            Ok(Some(Ok(last))) => match gateway.take_up(session, last) {
+                Ok(sending) => return answer::kept(sending),
+                Err(refused) => refused,
+            },
+            Ok(Some(Err(_))) | Err(()) => NotTakenUp::Unknown,
         };
-        let text =
-            "`Last-Event-ID` names no event of this session that is still known; what followed it is lost";
-        let lost =
-            || answer::rpc_error(StatusCode::BAD_REQUEST, None, RpcError::new(Code::INVALID_REQUEST, text));
-        taken_up.map_or_else(lost, answer::kept)
+        let (status, text) = match refused {
+            NotTakenUp::Unknown => (
+                StatusCode::BAD_REQUEST,
+                "`Last-Event-ID` names no event of this session that is still known; what followed it is lost",
+            ),
+            // The word for "no stream is offered here": an empty one would be taken up again and again.
+            NotTakenUp::Over => (StatusCode::METHOD_NOT_ALLOWED, "nothing follows this event; its call is over"),
+        };
+        let mut response = answer::rpc_error(status, None, RpcError::new(Code::INVALID_REQUEST, text));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = http::HeaderValue::from_static("GET, POST, DELETE");
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        response
     }
 
     async fn delete(&self) -> Response<OutBody> {

@@ -39,7 +39,7 @@ pub use pipe::Pipe;
 pub use record::{End, Record, Recorder};
 pub use replicas::ReplicaSetup;
 pub use ring::EventId;
-pub use sending::{Sending, Sent, What};
+pub use sending::{NotTakenUp, Sending, Sent, What};
 pub use server::{Eras, Isolation, Offer, Server, ServerSetup};
 pub use session::{Session, Whereabouts};
 

@@ -226,6 +226,20 @@ impl Ring {
         Some((holder, stream.slot.clone()))
     }
 
+    /// Whether nothing comes after this event of a call any more: the client has had all there was, be it that it
+    /// cancelled the call.
+    pub(crate) fn is_over(&mut self, id: EventId) -> bool {
+        let last = |stream: &&mut Stream| id.stream.kind == Kind::Call && id.event + 1 == stream.next;
+        let Some(stream) = self.stream(id.stream).filter(last) else { return false };
+        match &mut stream.progress {
+            Progress::Live => false,
+            Progress::Ended { read, .. } => {
+                *read = true;
+                true
+            }
+        }
+    }
+
     /// A reader goes. The session's own stream rests until it is taken up again.
     pub(crate) fn release(&mut self, name: StreamName, holder: Holder) {
         let Some(stream) = self.stream(name).filter(|stream| stream.holder == Some(holder)) else { return };

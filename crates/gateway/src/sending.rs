@@ -49,6 +49,15 @@ pub enum What {
     HangUp(Option<Duration>),
 }
 
+/// Why a stream cannot be taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTakenUp {
+    /// No such event is known, or not any more.
+    Unknown,
+    /// The call is over, and the event was its last.
+    Over,
+}
+
 /// Where what was not kept yet comes from.
 enum Origin {
     /// From a call that this connection drives.
@@ -121,11 +130,15 @@ impl Gateway {
 
     /// Takes a stream of this session up after the event with this id, from another connection if need be. The session's
     /// own stream begins anew where nothing of it is known any more; of a call there is nothing to begin.
-    pub fn take_up(self: &Arc<Self>, session: &Arc<Session>, last: &str) -> Option<Sending> {
-        let id = EventId::parse(last)?;
+    pub fn take_up(self: &Arc<Self>, session: &Arc<Session>, last: &str) -> Result<Sending, NotTakenUp> {
+        let id = EventId::parse(last).ok_or(NotTakenUp::Unknown)?;
+        if lock(&session.ring).as_mut().is_some_and(|ring| ring.is_over(id)) {
+            return Err(NotTakenUp::Over);
+        }
         let attached = lock(&session.ring).as_mut().and_then(|ring| ring.attach(id));
         let Some((holder, slot)) = attached else {
-            return (id.stream.kind == Kind::Session).then(|| self.send_session(session)).flatten();
+            let anew = (id.stream.kind == Kind::Session).then(|| self.send_session(session)).flatten();
+            return anew.ok_or(NotTakenUp::Unknown);
         };
         let origin = match id.stream.kind {
             Kind::Session => Origin::Session(self.session_stream(session)),
@@ -138,7 +151,7 @@ impl Gateway {
         if let Some(exchange) = slot.and_then(|slot| lock(&slot).take()) {
             sending.drive_on(exchange, None);
         }
-        Some(sending)
+        Ok(sending)
     }
 
     /// An answer as it can be kept.

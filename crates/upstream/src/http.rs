@@ -25,7 +25,7 @@ use crate::{
     circuit::Circuit,
     link::Link,
     slots::Slots,
-    switchboard::{Completed, Peer},
+    switchboard::{Completed, Peer, SharedNotices},
     timer::Timer,
 };
 use arc_swap::ArcSwapOption;
@@ -75,6 +75,7 @@ pub(crate) struct Http {
     lines: Arc<Slots<SessionKey, Link>>,
     asks_on_post: AtomicBool,
     asks_on_get: Arc<AtomicBool>,
+    notices: SharedNotices,
     completed: Completed,
     reaping: AtomicBool,
     own: Weak<Http>,
@@ -104,6 +105,7 @@ impl Http {
             lines: Slots::new(line::LINES_PER_KEY, line::LINES),
             asks_on_post: AtomicBool::new(false),
             asks_on_get: Arc::new(AtomicBool::new(false)),
+            notices: SharedNotices::default(),
             completed: Completed::new(),
             reaping: AtomicBool::new(false),
             own: Weak::clone(own),

@@ -15,7 +15,7 @@ use crate::{
         handshake::{self, First, Trouble, unreachable},
     },
     slots::{Held, Lease, Mode, Slots},
-    switchboard::{Completed, Entry, Notices, Peer, Role},
+    switchboard::{Completed, Entry, Peer, Role, SharedNotices},
     timer::Timer,
     watching::{self, Watched},
     wire,
@@ -32,7 +32,6 @@ use portreeve_mcp::{
 };
 use portreeve_model::IsolationKey;
 use std::{
-    collections::HashMap,
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -86,8 +85,7 @@ pub(crate) struct Stdio {
     spare: Mutex<Option<(ChildKey, Arc<Link>)>>,
     pace: Arc<Pace>,
     completed: Completed,
-    /// Where the children of one key tell their notices: who watches one of them watches all.
-    notices: Mutex<HashMap<(IsolationKey, ClientCapabilities), Notices, foldhash::fast::RandomState>>,
+    notices: SharedNotices,
     reaping: AtomicBool,
     own: Weak<Stdio>,
 }
@@ -109,7 +107,7 @@ impl Stdio {
             spare: Mutex::default(),
             pace: Arc::default(),
             completed: Completed::new(),
-            notices: Mutex::default(),
+            notices: SharedNotices::default(),
             reaping: AtomicBool::new(false),
             own: Weak::clone(own),
         })
@@ -117,12 +115,6 @@ impl Stdio {
 
     fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn notices(&self, ctx: &Ctx) -> Notices {
-        let mut all = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, notices| notices.is_shared());
-        all.entry((ctx.isolation.clone(), ctx.capabilities.clone())).or_insert_with(Notices::new).clone()
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Option<(ChildKey, Arc<Link>)>> {
@@ -216,7 +208,7 @@ impl Stdio {
             limit: self.runtime.limits.upstream_message,
             pace: &self.pace,
             completed: &self.completed,
-            notices: self.notices(ctx),
+            notices: self.notices.of(ctx),
         };
         let link = child::start(start).map_err(Trouble::Failed)?;
         let closing = Closing::new(&link);

@@ -9,9 +9,10 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use portreeve_mcp::{
-    Frame, Id, Method, Outcome, RawJson, Text, frame, meta,
+    ClientCapabilities, Ctx, Frame, Id, Method, Outcome, RawJson, Text, frame, meta,
     service::{AskKind, Failure, Notice},
 };
+use portreeve_model::IsolationKey;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -33,17 +34,45 @@ const NOTICES: usize = 256;
 pub(crate) struct Notices(Arc<broadcast::Sender<Notice>>);
 
 impl Notices {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self(Arc::new(broadcast::channel(NOTICES).0))
     }
 
-    pub(crate) fn hear(&self) -> broadcast::Receiver<Notice> {
+    fn hear(&self) -> broadcast::Receiver<Notice> {
         self.0.subscribe()
     }
 
     /// Whether anybody could tell or hear something besides the one who asks.
-    pub(crate) fn is_shared(&self) -> bool {
+    fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1 || self.0.receiver_count() > 0
+    }
+}
+
+type NoticesOfKeys =
+    HashMap<(IsolationKey, ClientCapabilities), Notices, foldhash::fast::RandomState>;
+
+/// Where the sessions or children of one key tell their notices: who watches one of them watches all. A server that
+/// tells each session of the same change is heard as often; one that tells only the session of a call is heard at all.
+#[derive(Default)]
+pub(crate) struct SharedNotices(Mutex<NoticesOfKeys>);
+
+impl SharedNotices {
+    pub(crate) fn of(&self, ctx: &Ctx) -> Notices {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, notices| notices.is_shared());
+        all.entry((ctx.isolation.clone(), ctx.capabilities.clone())).or_insert_with(Notices::new).clone()
+    }
+}
+
+/// Hears the notices of a session and of those that share them, and keeps the session for the sake of that.
+pub(crate) struct Watching {
+    notices: broadcast::Receiver<Notice>,
+    _watched: Arc<()>,
+}
+
+impl Watching {
+    pub(crate) async fn recv(&mut self) -> Result<Notice, broadcast::error::RecvError> {
+        self.notices.recv().await
     }
 }
 
@@ -122,6 +151,8 @@ pub(crate) struct Switchboard {
     server: String,
     calls: Mutex<Calls>,
     notices: Notices,
+    /// Held by those who watch this session.
+    watched: Arc<()>,
     completed: Completed,
     /// Set when a question came while a call was running.
     unlinked_asks: Arc<AtomicBool>,
@@ -140,6 +171,7 @@ impl Switchboard {
             server,
             calls: Mutex::default(),
             notices,
+            watched: Arc::default(),
             completed,
             unlinked_asks,
             subscribed: tokio::sync::Mutex::default(),
@@ -151,13 +183,13 @@ impl Switchboard {
     }
 
     /// Hears what the server says outside calls.
-    pub(crate) fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.hear()
+    pub(crate) fn watch(&self) -> Watching {
+        Watching { notices: self.notices.hear(), _watched: Arc::clone(&self.watched) }
     }
 
-    /// Whether anybody watches.
+    /// Whether anybody watches this very session.
     pub(crate) fn is_watched(&self) -> bool {
-        self.notices.0.receiver_count() > 0
+        Arc::strong_count(&self.watched) > 1
     }
 
     /// Whether the server was asked to watch a resource.

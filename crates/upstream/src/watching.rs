@@ -120,7 +120,7 @@ pub(crate) async fn legacy<P: Peer>(
     ended: impl Future<Output = ()> + Send,
     out: &mpsc::Sender<Notice>,
 ) {
-    let mut notices = peer.board().notices();
+    let mut notices = peer.board().watch();
     let mut subscriptions = Subscriptions { peer: Arc::clone(peer), taken: Vec::new() };
     if wire::has_capability(description, &["resources", "subscribe"]) {
         subscriptions.take(&filter.resources, next_id).await;

@@ -90,8 +90,11 @@ async fn check_155_ids_name_one_stream_of_one_session() {
     unique.dedup();
     assert_eq!(unique.len(), ids.len(), "an id names one event: {ids:?}");
     for (call, id) in &ids {
-        let messages = rest(&one, id).await;
-        assert!(messages.last().is_none_or(|answer| answer["id"] == *call), "{id}: {messages:?}");
+        let is_last = ids.iter().rfind(|(other, _)| other == call).is_some_and(|(_, last)| last == id);
+        match is_last {
+            true => assert_eq!(refused(&one, id).await.status, 405, "{id}: nothing follows it"),
+            false => assert_eq!(rest(&one, id).await.last().expect("the answer")["id"], *call, "{id}"),
+        }
         // In another session there is no such event, nor one that was made up.
         let foreign = refused(&two, id).await;
         let unknown = refused(&two, &id.replace('c', "c1")).await;
@@ -101,6 +104,28 @@ async fn check_155_ids_name_one_stream_of_one_session() {
     for wrong in [far.as_str(), "", "-", "c-1", "xyz", "c1", "c1-", "s1-x", "\u{7f}"] {
         assert_eq!(refused(&one, wrong).await.status, 400, "{wrong:?}");
     }
+}
+
+#[tokio::test]
+async fn check_155_nothing_follows_the_last_event_of_a_call_that_is_over() {
+    let gate = Gate::demo().await;
+    let session = gate.session(DEMO, json!({})).await;
+    let post = countdown(&session, 1000, 20);
+    let (_, mut stream) = post.open(gate.address).await;
+    assert_eq!(steps(&[stream.event().await.expect("progress")]), [1]);
+    session.notify("notifications/cancelled", json!({"requestId": post.body()["id"]})).await;
+    let told = stream.events().await;
+    assert!(told.iter().all(|message| message["method"] == PROGRESS), "no answer comes: {told:?}");
+    // A stream that ends at once would be taken up again and again.
+    let over = refused(&session, stream.last_id()).await;
+    assert_eq!(over.refusal(), (405, -32600));
+    assert_eq!(over.header("allow"), Some("GET, POST, DELETE"));
+    let answered = countdown(&session, 2, 1);
+    let (_, mut stream) = answered.open(gate.address).await;
+    let first = stream.told().await.and_then(|told| told.field("id").map(str::to_owned)).expect("an id");
+    assert_eq!(stream.events().await.last().expect("the answer")["id"], answered.body()["id"]);
+    assert_eq!(refused(&session, stream.last_id()).await.status, 405);
+    assert_eq!(rest(&session, &first).await.last().expect("the answer")["id"], answered.body()["id"]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::{
         handshake::{self, First, Trouble, unreachable},
     },
     slots::{Held, Mode},
-    switchboard::{Notices, Role},
+    switchboard::Role,
     timer::Timer,
     watching,
 };
@@ -149,7 +149,7 @@ impl Http {
             tracker: &self.runtime.tracker,
             shutdown: &self.runtime.shutdown,
             completed: &self.completed,
-            notices: Notices::new(),
+            notices: self.notices.of(ctx),
         });
         let closing = Closing::new(&link);
         let post = Post { pool: Arc::clone(&self.pool), uri, headers };

@@ -148,7 +148,7 @@ impl Http {
         let mut headers = self.pool.target.post_headers();
         super::credential::add(ctx, &mut headers)?;
         let description = Description { era: Some(Era::Legacy), version: point.version, ..wire::unnamed() };
-        Ok(self.session(headers, description, point.session.clone()))
+        Ok(self.session(ctx, headers, description, point.session.clone()))
     }
 
     async fn read_on(

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Runtime,
     slots::Held,
-    switchboard::{self, Entry, Notices, Peer, Role, Switchboard},
+    switchboard::{self, Entry, Peer, Role, Switchboard},
     wire,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -127,7 +127,7 @@ impl Http {
         let reply = Reply::read(response, id, self.runtime.limits.upstream_message).await;
         let reply = reply.map_err(HandshakeError::plain)?;
         let (description, session_id) = read_handshake(&reply)?;
-        let session = self.session(headers, description, session_id);
+        let session = self.session(ctx, headers, description, session_id);
         session.tell(wire::initialized()).await.map_err(HandshakeError::plain)?;
         if ctx.capabilities.flags().can_be_asked() {
             session.listen().await;
@@ -141,6 +141,7 @@ impl Http {
     /// A session that stands at the server, under this id.
     pub(super) fn session(
         &self,
+        ctx: &Ctx,
         mut headers: HeaderMap,
         description: Description,
         id: Option<HeaderValue>,
@@ -163,7 +164,7 @@ impl Http {
             has_id,
             board: Switchboard::new(
                 self.name.to_string(),
-                Notices::new(),
+                self.notices.of(ctx),
                 Arc::clone(&self.asks_on_get),
                 self.completed.clone(),
             ),
@@ -209,7 +210,7 @@ impl Held for Session {
     }
 
     fn needed(&self) -> bool {
-        // Its GET stream is the only place where changes are heard.
+        // Changes that belong to no call are heard on its GET stream alone.
         let watched = self.board.is_watched();
         let until = self.kept_until.lock().unwrap_or_else(PoisonError::into_inner);
         watched || until.is_some_and(|until| Instant::now() < until)
@@ -371,7 +372,9 @@ impl Session {
                     match ready.take() {
                         Some(ready) => drop(ready.send(())),
                         // What was said between the streams is lost, unless the server could begin where it stopped.
-                        None if last.is_none() => self.board.tell(Notice::Watching(Vec::new())),
+                        None if last.is_none() && self.board.is_watched() => {
+                            self.board.tell(Notice::Watching(Vec::new()));
+                        }
                         None => {}
                     }
                     if self.read(&mut messages).await {

@@ -92,6 +92,35 @@ async fn check_121_a_legacy_server_hears_of_a_resource_once_and_when_nobody_want
 }
 
 #[tokio::test]
+async fn check_118_a_stream_is_acknowledged_when_the_server_has_confirmed_the_resource() {
+    let server = ScriptedStdio::start(|_, message: &Value| match message["method"].as_str() {
+        Some("initialize") => vec![Does::result(
+            message,
+            json!({"protocolVersion": "2025-11-25", "capabilities": {"resources": {"subscribe": true}}, "serverInfo": {"name": "s", "version": "1"}}),
+        )],
+        // Answered by the test.
+        Some("resources/subscribe") => Vec::new(),
+        _ => legacy_child(message, &tools()).unwrap_or_default(),
+    })
+    .await;
+    let gate = Gate::before(server.config("legacy")).await;
+    let post = listen(UP, json!("l"), wants(&["x://a"]));
+    let mut opening = std::pin::pin!(opened(&gate, &post));
+    let asked = tokio::select! {
+        biased;
+        (honoured, _) = opening.as_mut() => panic!("acknowledged before the server has answered: {honoured}"),
+        asked = server.until("the subscription", |line| line["method"] == "resources/subscribe") => asked,
+    };
+    assert!(opening.as_mut().now_or_never().is_none());
+    server.say(0, json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}}));
+    server.say(0, json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "x://a"}}));
+    let (honoured, mut stream) = opening.await;
+    assert_eq!(honoured["resourceSubscriptions"], json!(["x://a"]));
+    let told = stream.event().await.expect("the change");
+    assert_eq!((&told["method"], &told["params"]["uri"]), (&json!("notifications/resources/updated"), &json!("x://a")));
+}
+
+#[tokio::test]
 async fn check_120_a_new_child_is_a_change_for_listeners_of_both_eras() {
     let server = subscribable().await;
     let gate = Gate::before(server.config("legacy")).await;

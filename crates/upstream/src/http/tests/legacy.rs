@@ -282,6 +282,48 @@ async fn a_legacy_server_is_watched_on_its_get_stream() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_told_on_the_session_of_a_call_reaches_who_watches_another() {
+    let held = Arc::new(Mutex::new(Vec::new()));
+    let fake = legacy(move |seen| {
+        let held = Arc::clone(&held);
+        async move {
+            if seen.verb == "GET" {
+                return Answer::empty(405);
+            }
+            let (answer, pieces) = Answer::events();
+            if seen.body["params"]["name"] == "tells" {
+                let change = json!({"jsonrpc": "2.0", "method": "notifications/prompts/list_changed"});
+                let result = json!({"jsonrpc": "2.0", "id": seen.body["id"], "result": done("x")});
+                pieces.send(Ok(event(&change) + &event(&result))).unwrap();
+            }
+            held.lock().unwrap().push(pieces);
+            answer
+        }
+    })
+    .await;
+    let http = connect(&fake);
+    let mut watch = http.watch(askable(), WatchFilter { resources: Vec::new() });
+    assert_eq!(heard(&mut watch).await, Some(Notice::Watching(Vec::new())));
+    let mut slow = http.open(askable(), tool("slow"));
+    let tells = async {
+        fake.wait(|seen| seen.body["params"]["name"] == "slow").await;
+        end(http.open(askable(), tool("tells"))).await
+    };
+    let told = tokio::select! {
+        event = next(&mut slow) => panic!("nobody answers this: {event:?}"),
+        told = tells => told,
+    };
+    assert_eq!(result_of(told), done("x").to_string());
+    assert_eq!(fake.methods().iter().filter(|method| *method == "initialize").count(), 2);
+    assert_eq!(heard(&mut watch).await, Some(Notice::PromptsChanged));
+    // Others see another server: nothing of theirs is told here.
+    result_of(end(http.open(plain(), tool("tells"))).await);
+    result_of(end(http.open(askable(), tool("tells"))).await);
+    assert_eq!(heard(&mut watch).await, Some(Notice::PromptsChanged));
+    assert!(futures_util::FutureExt::now_or_never(heard(&mut watch)).is_none());
+}
+
+#[tokio::test]
 async fn a_log_level_is_set_on_the_session_and_messages_are_filtered_for_the_call() {
     let fake = legacy(|seen| async move {
         if seen.method() == "logging/setLevel" {
