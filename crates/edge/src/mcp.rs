@@ -490,7 +490,9 @@ impl Visit<'_> {
                 "`Last-Event-ID` names no event of this session that is still known; what followed it is lost",
             ),
             // The word for "no stream is offered here": an empty one would be taken up again and again.
-            NotTakenUp::Over => (StatusCode::METHOD_NOT_ALLOWED, "nothing follows this event; its call is over"),
+            NotTakenUp::Over => {
+                (StatusCode::METHOD_NOT_ALLOWED, "nothing follows this event; its call is over")
+            }
         };
         let mut response = answer::rpc_error(status, None, RpcError::new(Code::INVALID_REQUEST, text));
         if status == StatusCode::METHOD_NOT_ALLOWED {

@@ -48,8 +48,7 @@ impl Notices {
     }
 }
 
-type NoticesOfKeys =
-    HashMap<(IsolationKey, ClientCapabilities), Notices, foldhash::fast::RandomState>;
+type NoticesOfKeys = HashMap<(IsolationKey, ClientCapabilities), Notices, foldhash::fast::RandomState>;
 
 /// Where the sessions or children of one key tell their notices: who watches one of them watches all. A server that
 /// tells each session of the same change is heard as often; one that tells only the session of a call is heard at all.

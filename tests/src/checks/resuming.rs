@@ -113,7 +113,9 @@ async fn check_155_nothing_follows_the_last_event_of_a_call_that_is_over() {
     let post = countdown(&session, 1000, 20);
     let (_, mut stream) = post.open(gate.address).await;
     assert_eq!(steps(&[stream.event().await.expect("progress")]), [1]);
-    session.notify("notifications/cancelled", json!({"requestId": post.body()["id"]})).await;
+    let params = json!({"requestId": post.body()["id"]});
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+    assert_eq!(session.post(cancelled).await.status, 202);
     let told = stream.events().await;
     assert!(told.iter().all(|message| message["method"] == PROGRESS), "no answer comes: {told:?}");
     // A stream that ends at once would be taken up again and again.

@@ -5,6 +5,7 @@ use crate::{
     checks::scripts::{legacy_child, tools},
     harness::{Answer, Does, Gate, Scripted, ScriptedStdio, Seen, modern_answers},
 };
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use tokio::sync::mpsc;
@@ -113,11 +114,17 @@ async fn check_118_a_stream_is_acknowledged_when_the_server_has_confirmed_the_re
     };
     assert!(opening.as_mut().now_or_never().is_none());
     server.say(0, json!({"jsonrpc": "2.0", "id": asked["id"], "result": {}}));
-    server.say(0, json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "x://a"}}));
+    server.say(
+        0,
+        json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "x://a"}}),
+    );
     let (honoured, mut stream) = opening.await;
     assert_eq!(honoured["resourceSubscriptions"], json!(["x://a"]));
     let told = stream.event().await.expect("the change");
-    assert_eq!((&told["method"], &told["params"]["uri"]), (&json!("notifications/resources/updated"), &json!("x://a")));
+    assert_eq!(
+        (&told["method"], &told["params"]["uri"]),
+        (&json!("notifications/resources/updated"), &json!("x://a"))
+    );
 }
 
 #[tokio::test]
