@@ -74,7 +74,7 @@ fn status_of(era: Era, error: &RpcError) -> StatusCode {
 pub(crate) async fn reply(era: Era, id: Id, reply: Reply, sse_after: Duration) -> Response<OutBody> {
     match begin(era, &id, reply, sse_after).await {
         Begun::Whole(response) => *response,
-        Begun::Stream(call, first) => events(id, call, first),
+        Begun::Stream(call, first) => events(&id, call, first),
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn reply_in_session(
         Begun::Whole(response) => *response,
         Begun::Stream(call, first) => match gateway.send_call(session, &id, call, first) {
             Ok(sending) => kept(sending),
-            Err((call, first)) => events(id, call, first),
+            Err((call, first)) => events(&id, call, first),
         },
     }
 }
@@ -106,7 +106,7 @@ async fn begin(era: Era, id: &Id, reply: Reply, sse_after: Duration) -> Begun {
     let response = match reply {
         Reply::Refused(refusal) => refused(era, id, refusal),
         Reply::Whole(outcome) => outcome_response(era, id, outcome),
-        Reply::Updates(updates) => events(id.clone(), updates, None),
+        Reply::Updates(updates) => events(id, updates, None),
         Reply::Elsewhere(_, gone) => refused(era, id, gone.into()),
         Reply::Call(mut exchange) => match tokio::time::timeout(sse_after, exchange.next()).await {
             Err(_) => return Begun::Stream(exchange, None),
@@ -118,7 +118,7 @@ async fn begin(era: Era, id: &Id, reply: Reply, sse_after: Duration) -> Begun {
                 return Begun::Stream(exchange, Some(first));
             }
             // Cancelled before anything was said: an empty stream is the only answer that is none.
-            Ok(Some(Out::Gone) | None) => events(id.clone(), exchange, Some(Out::Gone)),
+            Ok(Some(Out::Gone) | None) => events(id, exchange, Some(Out::Gone)),
         },
     };
     Begun::Whole(Box::new(response))
@@ -136,12 +136,12 @@ pub(crate) fn outcome_response(era: Era, id: &Id, outcome: Outcome) -> Response<
     }
 }
 
-/// An event stream.
-pub(crate) fn events<S>(id: Id, source: S, first: Option<Out>) -> Response<OutBody>
+/// An event stream. It may stay open for days: all that it keeps of its request is the id.
+pub(crate) fn events<S>(id: &Id, source: S, first: Option<Out>) -> Response<OutBody>
 where
     S: IntoSource,
 {
-    stream(OutBody::Events(Box::new(Events::new(Source::Plain(id, source.into_source()), first))))
+    stream(OutBody::Events(Box::new(Events::new(Source::Plain(id.detached(), source.into_source()), first))))
 }
 
 /// An event stream that can be taken up again.

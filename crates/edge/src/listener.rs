@@ -113,7 +113,8 @@ impl Edge {
             let buffer = limits.max(MIN_BUFFER);
             connections.spawn(connection(stream, buffer, closing, move |request| {
                 let edge = edge.clone();
-                async move { Ok::<_, Infallible>(edge.respond(request).await) }
+                // Boxed, since a connection has room for its request's future as long as it lives, and most of them idle.
+                Box::pin(async move { Ok::<_, Infallible>(edge.respond(request).await) })
             }));
         })
         .await;

@@ -475,7 +475,7 @@ impl Visit<'_> {
             Ok(None) => {
                 return match gateway.send_session(session) {
                     Some(sending) => answer::kept(sending),
-                    None => answer::events(Id::number(0), gateway.session_stream(session), None),
+                    None => answer::events(&Id::number(0), gateway.session_stream(session), None),
                 };
             }
             Ok(Some(Ok(last))) => match gateway.take_up(session, last) {

@@ -181,7 +181,7 @@ impl Gateway {
         if capability.is_none_or(|flag| flag.as_bytes() != b"true") {
             return Err(error::method_not_found(Method::ResourcesSubscribe.as_str()).into());
         }
-        if !self.watch_resource(session, &description, uri).await {
+        if !self.watch_resource(session, &description, &uri.detached()).await {
             return Err(unknown().into());
         }
         self.holds_something(session).await;

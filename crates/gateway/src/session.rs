@@ -2,6 +2,10 @@
 //! what lives (open questions, calls in flight, streams) belongs to the replica that made it. A session id is a name,
 //! never a credential: every request is authenticated on its own, and a foreign id looks like an unknown one.
 
+mod live;
+
+pub(crate) use live::Sessions;
+
 use crate::{
     Gateway,
     hub::Listener,
@@ -9,7 +13,7 @@ use crate::{
     server::{Isolation, Server},
     state::SessionState,
 };
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use portreeve_mcp::{
@@ -20,7 +24,6 @@ use portreeve_model::{IsolationKey, Principal, ReplicaId};
 use portreeve_store::Mark;
 use std::{
     collections::VecDeque,
-    hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
@@ -43,7 +46,6 @@ const MAX_CLAIMS: usize = 400;
 const MAX_LABEL: usize = 64;
 /// How many pages may be open in one session.
 const MAX_PAGES: usize = 64;
-const SHARDS: usize = 16;
 
 /// Raised when a client no longer wants a call.
 #[derive(Default)]
@@ -205,7 +207,7 @@ impl Session {
         if pages.len() >= MAX_PAGES {
             pages.pop_front();
         }
-        pages.push_back(id.clone());
+        pages.push_back(id.detached());
     }
 
     /// A page is done; whether this client was asked to open it and has not heard that yet.
@@ -300,52 +302,6 @@ impl Session {
     }
 }
 
-/// The live sessions of this replica.
-pub(crate) struct Sessions {
-    shards: [Mutex<HashMap<Box<str>, Arc<Session>>>; SHARDS],
-    hasher: foldhash::fast::RandomState,
-    /// Ids whose sessions were ended by their clients, until they would have expired.
-    revoked: Mutex<HashMap<Box<str>, u64>>,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::new(HashMap::new())),
-            hasher: foldhash::fast::RandomState::default(),
-            revoked: Mutex::default(),
-        }
-    }
-}
-
-impl Sessions {
-    #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the shard")]
-    fn shard(&self, id: &str) -> MutexGuard<'_, HashMap<Box<str>, Arc<Session>>> {
-        lock(&self.shards[self.hasher.hash_one(id) as usize % SHARDS])
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
-    }
-
-    pub(crate) fn sweep(&self, now: u64) {
-        let until = now + u64::try_from(SESSION_TTL.as_millis()).unwrap_or(u64::MAX);
-        for shard in &self.shards {
-            lock(shard).retain(|id, session| {
-                session.sweep_streams();
-                session.rest(now);
-                let leaves = session.is_idle(now);
-                if leaves && session.holds_subscriptions() {
-                    // Its client has to learn that nothing is watched for it any more (decision D16).
-                    lock(&self.revoked).insert(id.clone(), until);
-                }
-                !leaves
-            });
-        }
-        lock(&self.revoked).retain(|_, until| *until > now);
-    }
-}
-
 /// What a client said in `initialize`.
 pub(crate) struct Greeting {
     pub(crate) version: Version,
@@ -376,9 +332,7 @@ impl Gateway {
             state.client_info = None;
             id = self.seal_session(principal, server.door(), &state, SESSION_TTL);
         }
-        let session = self.live_session(&id, principal, server, hello);
-        self.sessions.shard(&id).insert(id.into(), session.clone());
-        session
+        self.sessions.keep(self.live_session(&id, principal, server, hello))
     }
 
     fn live_session(
@@ -394,7 +348,7 @@ impl Gateway {
             server: server.clone(),
             version: hello.version,
             capabilities: hello.capabilities,
-            client_info: hello.client_info,
+            client_info: hello.client_info.as_ref().map(RawJson::detached),
             isolation: server.isolation_key(principal, Some(id)),
             log_level: AtomicU8::new(0),
             pending: Mutex::default(),
@@ -415,14 +369,13 @@ impl Gateway {
         server: &Arc<Server>,
         id: &str,
     ) -> Whereabouts {
-        let known = self.sessions.shard(id).get(id).cloned();
-        if let Some(session) = known {
+        if let Some(session) = self.sessions.find(id) {
             let same = session.principal == *principal && Arc::ptr_eq(&session.server, server);
             session.used.store(self.now().0, Ordering::Relaxed);
             let here = same && !session.has_ended();
             return if here { Whereabouts::Here(session) } else { Whereabouts::Nowhere };
         }
-        if lock(&self.sessions.revoked).contains_key(id) {
+        if self.sessions.is_revoked(id) {
             return Whereabouts::Nowhere;
         }
         let Some(state) = self.open_session(principal, server.door(), id) else {
@@ -485,21 +438,21 @@ impl Gateway {
         let session = self.live_session(id, principal, server, hello);
         // Whatever it heard before, somebody else heard.
         lock(&session.hearing).interrupted = true;
-        Whereabouts::Here(self.sessions.shard(id).entry(id.into()).or_insert(session).clone())
+        Whereabouts::Here(self.sessions.keep(session))
     }
 
     /// Ends a session whose id no client has: that of a pipe.
     pub(crate) fn drop_session(&self, session: &Session) {
         session.end();
-        self.sessions.shard(&session.id).remove(&*session.id);
+        self.sessions.forget(session);
     }
 
     /// Ends a session.
     pub fn end_session(&self, session: &Session) {
         session.end();
         let until = self.now().plus(SESSION_TTL).0;
-        lock(&self.sessions.revoked).insert(session.id.clone(), until);
-        self.sessions.shard(&session.id).remove(&*session.id);
+        self.sessions.revoke(&session.id, until);
+        self.sessions.forget(session);
     }
 
     /// Ends a session at its client's wish, on every replica (check 151).

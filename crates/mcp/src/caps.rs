@@ -14,7 +14,8 @@ pub struct ClientCapabilities(Arc<Inner>);
 #[derive(Debug, PartialEq, Eq)]
 struct Inner {
     raw: RawJson,
-    modern: RawJson,
+    /// Where it differs.
+    modern: Option<RawJson>,
     flags: Flags,
 }
 
@@ -46,11 +47,7 @@ impl Flags {
 }
 
 static NONE: LazyLock<ClientCapabilities> = LazyLock::new(|| {
-    ClientCapabilities(Arc::new(Inner {
-        raw: RawJson::EMPTY_OBJECT,
-        modern: RawJson::EMPTY_OBJECT,
-        flags: Flags::default(),
-    }))
+    ClientCapabilities(Arc::new(Inner { raw: RawJson::EMPTY_OBJECT, modern: None, flags: Flags::default() }))
 });
 
 impl std::hash::Hash for ClientCapabilities {
@@ -94,7 +91,8 @@ impl ClientCapabilities {
             roots: object(raw, "roots").is_some(),
             tasks: object(raw, "extensions").is_some_and(|ext| ext.get(TASKS_EXTENSION).is_some()),
         };
-        let raw = meant(raw, version);
+        // Sessions, watches and lists are kept by them, long after the request that they came in.
+        let raw = meant(raw, version).detached();
         Some(Self(Arc::new(Inner { modern: stateless(&raw), raw, flags })))
     }
 
@@ -105,7 +103,7 @@ impl ClientCapabilities {
 
     /// The same for a modern server, which is told of no changes of roots.
     pub fn raw_modern(&self) -> &RawJson {
-        &self.0.modern
+        self.0.modern.as_ref().unwrap_or(&self.0.raw)
     }
 
     /// What decides something.
@@ -143,13 +141,10 @@ fn meant(raw: &RawJson, version: Version) -> RawJson {
     raw.with(&drop, &set)
 }
 
-/// Without `roots.listChanged`, for which the modern revision has no notification.
-fn stateless(raw: &RawJson) -> RawJson {
-    let roots = raw.get("roots").filter(|roots| roots.get("listChanged").is_some());
-    match roots {
-        Some(roots) => raw.with(&[], &[("roots", &roots.with(&["listChanged"], &[]))]),
-        None => raw.clone(),
-    }
+/// Without `roots.listChanged`, for which the modern revision has no notification. `None`: it is not there.
+fn stateless(raw: &RawJson) -> Option<RawJson> {
+    let roots = raw.get("roots").filter(|roots| roots.get("listChanged").is_some())?;
+    Some(raw.with(&[], &[("roots", &roots.with(&["listChanged"], &[]))]))
 }
 
 /// Severity of a log message (RFC 5424), least severe first.
@@ -215,6 +210,17 @@ mod tests {
         assert!(flags(r#"{"sampling":{"tools":{}}}"#, modern).sampling_tools);
         assert!(!flags("{}", modern).can_be_asked());
         assert!(ClientCapabilities::read(&RawJson::NULL, modern).is_none());
+    }
+
+    #[test]
+    fn capabilities_that_are_kept_do_not_keep_the_request_that_they_came_in() {
+        let body =
+            bytes::Bytes::from(br#"{"capabilities":{"roots":{"listChanged":true}},"more":1}"#.to_vec());
+        let raw = RawJson::parse(&body, crate::json::MAX_DEPTH).unwrap().get("capabilities").unwrap();
+        let kept = ClientCapabilities::read(&raw, Version::NEWEST_LEGACY).unwrap();
+        drop(raw);
+        assert!(body.is_unique());
+        assert_eq!(kept.raw().as_str(), r#"{"roots":{"listChanged":true}}"#);
     }
 
     #[test]

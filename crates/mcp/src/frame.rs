@@ -30,6 +30,12 @@ impl Id {
         Self(RawJson::string(text))
     }
 
+    /// The same id in bytes of its own, for whoever keeps it longer than the message that it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(self.0.detached())
+    }
+
     /// The id as raw JSON.
     pub fn raw(&self) -> &RawJson {
         &self.0

@@ -119,6 +119,16 @@ impl RawJson {
         Self(out.into())
     }
 
+    /// The same value in bytes of its own, for whoever keeps it longer than the message that it came in: a slice holds the
+    /// whole buffer of its message.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        match self.as_bytes() {
+            b"{}" => Self::EMPTY_OBJECT,
+            bytes => Self(Bytes::copy_from_slice(bytes)),
+        }
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -13,6 +13,12 @@ impl Text {
         Self(Bytes::from_static(text.as_bytes()))
     }
 
+    /// The same text in bytes of its own, for whoever keeps it longer than the message that it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self::from(self.as_str())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         // The constructors take only `str` data, so this cannot fail; an empty text is the harmless answer if it did.

@@ -213,3 +213,20 @@ async fn log_messages_reach_those_who_want_them() {
     assert_eq!(levels(&got), ["info", "error"]);
     assert!(bench.call().await.messages.is_empty(), "a modern request that asks for none gets none");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_session_is_small_and_keeps_nothing_of_the_request_that_opened_it() {
+    let bench = Shape::legacy().start(|_, _, _, _| async { text("") });
+    let hello = json!({
+        "protocolVersion": "2025-11-25", "capabilities": {"roots": {}}, "clientInfo": {"name": "n", "version": "1"},
+    });
+    let body = bytes::Bytes::from(hello.to_string().into_bytes());
+    let params = Params::parse(Some(&RawJson::parse(&body, 8).unwrap())).unwrap();
+    let opened = bench.gate.initialize(&bench.principal, &bench.up(), &params).await;
+    let (session, _) = opened.unwrap_or_else(|refusal| panic!("{:?}", refusal.error));
+    drop(params);
+    assert!(body.is_unique(), "a slice holds the whole buffer of its message");
+    assert_eq!(session.client_info, Some(raw(&hello["clientInfo"])));
+    assert_eq!(session.capabilities.raw(), &raw(&hello["capabilities"]));
+    assert!(size_of::<Session>() <= 384, "{}", size_of::<Session>());
+}
