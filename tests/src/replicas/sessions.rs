@@ -34,7 +34,7 @@ async fn check_151_a_session_works_at_every_replica_and_its_end_holds_at_every_r
 
 #[tokio::test]
 #[ignore = "needs redis-server or valkey-server: cargo test -- --ignored replicas::"]
-async fn check_151_the_end_of_a_session_holds_when_its_owner_is_gone() {
+async fn the_end_of_a_session_holds_when_its_owner_is_gone() {
     let redis = Redis::start().await.expect("redis-server or valkey-server is installed");
     let [mut a, b] = two(Some(&redis)).await;
     let (ended, alive) = (
