@@ -6,6 +6,7 @@ tool returns exactly what it was told, and the driver of the matrix compares.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 import warnings
@@ -198,7 +199,15 @@ async def list_resources(request: ListResourcesRequest) -> ListResourcesResult:
     return ListResourcesResult(resources=[Resource(uri=AnyUrl(uri), name=uri) for uri in uris], nextCursor=after)
 
 
-low.experimental.enable_tasks()
+support = low.experimental.enable_tasks()
+begin_tasks = support.run
+
+
+async def with_tasks(serving):
+    """The library takes the end of any session for the end of all tasks; a server outlives its sessions."""
+    async with begin_tasks():
+        support.run = contextlib.nullcontext
+        await serving
 
 
 @low.list_tools()
@@ -235,6 +244,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         server.run()
     elif sys.argv[1] == "sse":
-        asyncio.run(announce_and_serve(server.sse_app()))
+        asyncio.run(with_tasks(announce_and_serve(server.sse_app())))
     else:
-        asyncio.run(announce_and_serve(server.streamable_http_app()))
+        asyncio.run(with_tasks(announce_and_serve(server.streamable_http_app())))
