@@ -203,11 +203,25 @@ support = low.experimental.enable_tasks()
 begin_tasks = support.run
 
 
-async def with_tasks(serving):
-    """The library takes the end of any session for the end of all tasks; a server outlives its sessions."""
-    async with begin_tasks():
-        support.run = contextlib.nullcontext
-        await serving
+groups = []
+
+
+@contextlib.asynccontextmanager
+async def own_group():
+    """The library takes the end of one session for the end of all tasks: the group of another one takes its place here."""
+    try:
+        async with begin_tasks():
+            own = support._task_group
+            groups.append(own)
+            try:
+                yield
+            finally:
+                groups.remove(own)
+    finally:
+        support._task_group = groups[-1] if groups else None
+
+
+support.run = own_group
 
 
 @low.list_tools()
@@ -244,6 +258,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         server.run()
     elif sys.argv[1] == "sse":
-        asyncio.run(with_tasks(announce_and_serve(server.sse_app())))
+        asyncio.run(announce_and_serve(server.sse_app()))
     else:
-        asyncio.run(with_tasks(announce_and_serve(server.streamable_http_app())))
+        asyncio.run(announce_and_serve(server.streamable_http_app()))
