@@ -19,7 +19,10 @@ use portreeve_mcp::{
     ClientCapabilities, Era, Method, RawJson, Version, json, meta::SERVER_INFO, payload, service::Description,
 };
 use portreeve_model::Principal;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How long a list waits for servers that are slow; what they have then is missing, and said to be.
 const BUDGET: Duration = Duration::from_secs(5);
@@ -62,18 +65,30 @@ impl Gateway {
         self: &Arc<Self>,
         mut inbound: Inbound,
         visitor: &Visitor<'_>,
+        began: Instant,
     ) -> Result<Inbound, Reply> {
+        match self.meant_for(&inbound, visitor).await {
+            Ok(Meant::Answer(result)) => Err(self.local(&inbound, visitor.version, began, Ok(result))),
+            Ok(Meant::Member(server, name)) => {
+                rename(&mut inbound, &name);
+                inbound.server = server;
+                Ok(inbound)
+            }
+            Err(refusal) => Err(self.local(&inbound, visitor.version, began, Err(refusal))),
+        }
+    }
+
+    async fn meant_for(self: &Arc<Self>, inbound: &Inbound, visitor: &Visitor<'_>) -> Result<Meant, Refusal> {
         let aggregate = inbound.server.clone();
         if let Some(kind) = ListKind::from_method(&inbound.method) {
             let cursor = inbound.params.get("cursor").cloned();
-            let list = self.list_together(&aggregate, kind, visitor, cursor.as_ref()).await;
-            return Err(list.map_or_else(Reply::Refused, whole));
+            return self.list_together(&aggregate, kind, visitor, cursor.as_ref()).await.map(Meant::Answer);
         }
         if inbound.method == Method::Discover {
-            return Err(whole(self.discover_together(&aggregate, visitor.principal).await));
+            return Ok(Meant::Answer(self.discover_together(&aggregate, visitor.principal).await));
         }
-        let aim = aim(&inbound.method, &inbound.params).map_err(Reply::Refused)?;
-        let absent = || Reply::Refused(aim.not_found(visitor.version).into());
+        let aim = aim(&inbound.method, &inbound.params)?;
+        let absent = || aim.not_found(visitor.version);
         let (server, name) = match inbound.method {
             Method::ToolsCall => self.named(&aggregate, ListKind::Tools, &aim, visitor).await?,
             Method::PromptsGet => self.named(&aggregate, ListKind::Prompts, &aim, visitor).await?,
@@ -84,21 +99,9 @@ impl Gateway {
                 let owner = self.owner_of(&aggregate, &aim.name, visitor).await.ok_or_else(absent)?;
                 (owner, aim.name.clone())
             }
-            _ => return Err(Reply::Refused(error::method_not_found(inbound.method.as_str()).into())),
+            _ => return Err(error::method_not_found(inbound.method.as_str()).into()),
         };
-        let exposed = RawJson::string(&name);
-        match inbound.method {
-            Method::ToolsCall | Method::PromptsGet => inbound.params.set("name", exposed),
-            Method::Complete => {
-                if let Some(at) = inbound.params.get("ref").filter(|at| at.get("name").is_some()) {
-                    let at = at.with(&[], &[("name", &exposed)]);
-                    inbound.params.set("ref", at);
-                }
-            }
-            _ => {}
-        }
-        inbound.server = server;
-        Ok(inbound)
+        Ok(Meant::Member(server, name))
     }
 
     /// The list of one server as this caller's calls would find it.
@@ -133,7 +136,7 @@ impl Gateway {
         kind: ListKind,
         aim: &Aim,
         visitor: &Visitor<'_>,
-    ) -> Result<(Arc<Server>, Arc<str>), Reply> {
+    ) -> Result<(Arc<Server>, Arc<str>), Refusal> {
         let names = self.names(aggregate);
         let mut fault = None;
         for member in self.members(aggregate, visitor.principal) {
@@ -142,8 +145,12 @@ impl Gateway {
             }
             match self.list_of(member, kind, visitor).await {
                 Ok(Some(list)) => {
-                    let found =
-                        list.items().find(|item| names.exposed(member.name(), &item.name) == *aim.name);
+                    // What the caller may not use is not there, under the same words as what is not (decision D18).
+                    let sees =
+                        |name: &str| self.policy.sees(visitor.principal, member.name(), kind.policy(), name);
+                    let found = list.items().find(|item| {
+                        names.exposed(member.name(), &item.name) == *aim.name && sees(&item.name)
+                    });
                     if let Some(item) = found {
                         return Ok((member.clone(), item.name.clone()));
                     }
@@ -152,7 +159,7 @@ impl Gateway {
                 Err(refusal) => fault = Some(refusal),
             }
         }
-        Err(Reply::Refused(fault.unwrap_or_else(|| aim.not_found(visitor.version).into())))
+        Err(fault.unwrap_or_else(|| aim.not_found(visitor.version).into()))
     }
 
     /// The server that a resource belongs to: whoever lists it, then whoever has a template for it, then the only one that
@@ -333,8 +340,29 @@ impl Gateway {
     }
 }
 
-fn whole(result: RawJson) -> Reply {
-    Reply::Whole(portreeve_mcp::Outcome::Result(result))
+/// What a request at the address of all servers comes to.
+enum Meant {
+    Answer(RawJson),
+    /// One for this server, where the thing has this name.
+    Member(Arc<Server>, Arc<str>),
+}
+
+/// Puts the name that the server knows into a request; tasks are not carried at this address.
+fn rename(inbound: &mut Inbound, name: &str) {
+    let name = RawJson::string(name);
+    match inbound.method {
+        Method::ToolsCall | Method::PromptsGet => {
+            inbound.params.take("task");
+            inbound.params.set("name", name);
+        }
+        Method::Complete => {
+            if let Some(at) = inbound.params.get("ref").filter(|at| at.get("name").is_some()) {
+                let at = at.with(&[], &[("name", &name)]);
+                inbound.params.set("ref", at);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn own_info() -> RawJson {

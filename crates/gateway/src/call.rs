@@ -158,7 +158,7 @@ impl Gateway {
             let (principal, capabilities) = (inbound.principal.clone(), &envelope.capabilities);
             let version = Version::NEWEST;
             let visitor = Visitor { principal: &principal, version, capabilities, session: None };
-            match self.at_aggregate(inbound, &visitor).await {
+            match self.at_aggregate(inbound, &visitor, began).await {
                 Ok(inbound) => inbound,
                 Err(reply) => return reply,
             }
@@ -172,7 +172,8 @@ impl Gateway {
         let mut ctx = inbound.server.system_ctx(isolation);
         ctx.version = Version::NEWEST;
         ctx.capabilities = inbound.server.withhold(&capabilities, Version::NEWEST);
-        let tasks = capabilities.tasks();
+        // At the address of all servers nobody could ask for a task again.
+        let tasks = capabilities.tasks().filter(|_| !inbound.server.is_member());
         ctx.client_info = meta.get(meta::CLIENT_INFO).cloned();
         ctx.log_level = log_level;
         ctx.wants_progress = progress_token.is_some();
@@ -192,7 +193,7 @@ impl Gateway {
             let (version, capabilities) = (session.version, &session.capabilities);
             let visitor =
                 Visitor { principal: &session.principal, version, capabilities, session: Some(session) };
-            match self.at_aggregate(inbound, &visitor).await {
+            match self.at_aggregate(inbound, &visitor, began).await {
                 Ok(inbound) => inbound,
                 Err(reply) => return reply,
             }

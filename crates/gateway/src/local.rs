@@ -341,7 +341,7 @@ impl Gateway {
         }
     }
 
-    fn local(
+    pub(crate) fn local(
         &self,
         inbound: &Inbound,
         version: Version,

@@ -178,3 +178,32 @@ async fn one_server_alone_has_no_prefix() {
     let gate = Gate::demo().await;
     assert_eq!(gate.call(ALL, "echo", json!({"text": "x"})).await.said(), "x");
 }
+
+#[tokio::test]
+async fn at_the_address_of_all_a_tool_gives_its_result_and_no_task() {
+    let gate = Gate::of()
+        .server("child", demo_stdio("legacy"))
+        .server("demo", json!({"builtin": "demo"}))
+        .start()
+        .await;
+    let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    for server in ["child", "demo"] {
+        let call = Post::call(ALL, &format!("{server}_slow_compute"), json!({"seconds": 0}));
+        let result = gate.send(&call.capable(tasks.clone())).await.result();
+        assert_eq!(result["resultType"], "complete", "{server}: {result}");
+    }
+}
+
+#[tokio::test]
+async fn a_hidden_tool_looks_like_one_that_is_not_there() {
+    let gate = Gate::of()
+        .server("child", demo_stdio("legacy"))
+        .server("demo", json!({"builtin": "demo", "tools": {"deny": ["echo"]}}))
+        .start()
+        .await;
+    let told = async |tool: &str| gate.call(ALL, tool, json!({})).await.message()["error"].clone();
+    let (hidden, absent) = (told("demo_echo").await, told("demo_nothing").await);
+    assert_eq!(hidden["message"], "Unknown tool: demo_echo");
+    assert_eq!(absent["message"], "Unknown tool: demo_nothing");
+    assert_eq!(hidden["code"], absent["code"]);
+}
