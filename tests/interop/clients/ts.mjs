@@ -233,8 +233,23 @@ async function oneStep(client, asked, step) {
   return MOVES[step.op](client, asked, step).catch(failure);
 }
 
+// Of two lines that one read brings, the library takes an answer at once and a notification a moment later, and by then has
+// forgotten who wanted it: the last progress of a call would be lost now and then. Each message has its turn here.
+function oneByOne(pipe) {
+  let last = Promise.resolve();
+  let take;
+  const queued = (...message) => {
+    last = last.then(() => {
+      take(...message);
+      return new Promise(done => setImmediate(done));
+    });
+  };
+  Object.defineProperty(pipe, 'onmessage', { get: () => take && queued, set: handler => void (take = handler) });
+  return pipe;
+}
+
 function transport(target) {
-  if (target.command) return new StdioClientTransport({ command: target.command, args: target.args });
+  if (target.command) return oneByOne(new StdioClientTransport({ command: target.command, args: target.args }));
   const headers = target.bearer ? { Authorization: `Bearer ${target.bearer}` } : {};
   const Transport = target.sse ? SSEClientTransport : StreamableHTTPClientTransport;
   return new Transport(new URL(target.url), { requestInit: { headers } });
