@@ -10,12 +10,14 @@ use std::{
 };
 
 /// Each crate with the crates that it may use: only such as stand above it. A crate that is not there yet is not here yet.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("portreeve-model", &[]),
     ("portreeve-seal", &["portreeve-model"]),
     ("portreeve-mcp", &["portreeve-model"]),
     ("portreeve-policy", &["portreeve-model"]),
     ("portreeve-process", &["portreeve-model"]),
+    ("portreeve-sops", &["portreeve-model"]),
+    ("portreeve-cluster", &["portreeve-model", "portreeve-sops"]),
     ("portreeve-store", &["portreeve-model"]),
     ("portreeve-auth", &["portreeve-model", "portreeve-seal"]),
     ("portreeve-upstream", &["portreeve-model", "portreeve-seal", "portreeve-mcp", "portreeve-process"]),
@@ -52,6 +54,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "portreeve",
         &[
             "portreeve-model",
+            "portreeve-sops",
+            "portreeve-cluster",
             "portreeve-seal",
             "portreeve-mcp",
             "portreeve-policy",

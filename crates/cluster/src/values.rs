@@ -1,0 +1,27 @@
+//! What templates see: every setting by name after defaults and derivation, with secrets kept apart from text until the last
+//! moment. Knows no rules and no files.
+
+use portreeve_model::Secret;
+use std::collections::BTreeMap;
+
+/// One value of a setting, or a part of one.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Not set, and without a default.
+    Unset,
+    /// A switch.
+    Bool(bool),
+    /// A number.
+    Int(i64),
+    /// A text. Numbers that the table declares as texts keep their source text (decision D86).
+    Text(String),
+    /// A text that is printed nowhere and may occur in encrypted files only.
+    Secret(Secret<String>),
+    /// A list in the order of its source.
+    List(Vec<Value>),
+    /// A map in the order of its keys.
+    Map(BTreeMap<String, Value>),
+}
+
+/// All settings by name: what was given, what was left to its default, and what follows from both. The nodes are under `nodes`.
+pub type Values = BTreeMap<String, Value>;
