@@ -74,7 +74,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 21] = [
+const QUARANTINE: [(&str, &[&str]); 22] = [
     ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),
@@ -105,6 +105,7 @@ const QUARANTINE: [(&str, &[&str]); 21] = [
     ("age", &["portreeve-sops"]),
     ("aes-gcm", &["portreeve-sops"]),
     ("regex", &["portreeve-sops"]),
+    ("similar", &["portreeve-cluster"]),
     ("tracing-subscriber", &["portreeve"]),
     ("mimalloc", &["portreeve"]),
     ("rustix", &["portreeve-process", "xtask"]),
