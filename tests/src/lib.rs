@@ -18,6 +18,8 @@ mod malformed;
 #[cfg(test)]
 mod others;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod replicas;
 #[cfg(test)]
 mod tidy;

@@ -74,7 +74,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 22] = [
+const QUARANTINE: [(&str, &[&str]); 23] = [
     ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),
@@ -98,6 +98,7 @@ const QUARANTINE: [(&str, &[&str]); 22] = [
     ("chacha20poly1305", &["portreeve-seal"]),
     ("hmac", &["portreeve-servers"]),
     ("prometheus-client", &["portreeve-edge"]),
+    ("notify", &["portreeve"]),
     ("clap", &["portreeve", "xtask"]),
     ("clap_complete", &["portreeve"]),
     ("clap_mangen", &["portreeve"]),

@@ -48,8 +48,6 @@ pub struct EdgeSetup {
     pub allowed: Allowed,
     /// After how much silence an answer becomes an event stream (decision D7).
     pub sse_after: Duration,
-    /// The server that `/mcp` leads to.
-    pub root: Option<String>,
     /// The counters.
     pub metrics: Arc<Metrics>,
 }
@@ -59,7 +57,6 @@ pub struct Edge {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) sse_after: Duration,
     allowed: Allowed,
-    root: Option<String>,
     metrics: Arc<Metrics>,
     pub(crate) streams: Streams,
     sends_away: AtomicBool,
@@ -90,12 +87,11 @@ impl Bound {
 impl Edge {
     /// Makes the HTTP side.
     pub fn new(setup: EdgeSetup) -> Arc<Self> {
-        let EdgeSetup { gateway, allowed, sse_after, root, metrics } = setup;
+        let EdgeSetup { gateway, allowed, sse_after, metrics } = setup;
         Arc::new(Self {
             gateway,
             sse_after,
             allowed,
-            root,
             metrics,
             streams: Streams::default(),
             sends_away: AtomicBool::new(false),
@@ -217,9 +213,9 @@ impl Edge {
         let path = request.uri().path().to_owned();
         match route(&path) {
             Route::Server(name) => mcp::serve(self, Some(name), request).await,
-            Route::Root => mcp::serve(self, self.root.as_deref(), request).await,
+            Route::Root => mcp::serve(self, None, request).await,
             Route::Sse(name) => mcp::serve_sse(self, Some(name), request).await,
-            Route::SseRoot => mcp::serve_sse(self, self.root.as_deref(), request).await,
+            Route::SseRoot => mcp::serve_sse(self, None, request).await,
             Route::Unknown | Route::Live | Route::Ready => {
                 answer::problem(StatusCode::NOT_FOUND, "nothing is here; servers are at /mcp/<server>")
             }

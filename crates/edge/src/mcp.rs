@@ -83,7 +83,7 @@ pub(crate) async fn serve(edge: &Edge, name: Option<&str>, request: Request<Inco
 /// here again.
 pub(crate) async fn serve_hop(edge: &Arc<Edge>, hop: Hop) -> Response<OutBody> {
     let server = edge.gateway.behind(&hop.server);
-    let Some(server) = server.filter(|server| edge.gateway.reaches(&hop.principal, server)).cloned() else {
+    let Some(server) = server.filter(|server| edge.gateway.reaches(&hop.principal, server)) else {
         return answer::problem(StatusCode::NOT_FOUND, "no such server");
     };
     let mut headers = HeaderMap::with_capacity(hop.headers.len());
@@ -123,7 +123,7 @@ fn enter<'a>(
         Some(server) => Ok(Visit {
             edge,
             principal,
-            server: server.clone(),
+            server,
             headers: &parts.headers,
             verb: parts.method.clone(),
             body: Bytes::new(),

@@ -40,7 +40,7 @@ impl Streams {
     /// The stream that a query names. One of somebody else, or of another server, looks like one that is not there.
     fn find(&self, query: Option<&str>, principal: &Principal, server: &Arc<Server>) -> Option<Arc<Pipe>> {
         let pipe = self.lock().get(stream_of(query)).cloned()?;
-        (pipe.principal() == principal && Arc::ptr_eq(pipe.server(), server)).then_some(pipe)
+        (pipe.principal() == principal && pipe.leads_to(server)).then_some(pipe)
     }
 }
 
@@ -85,7 +85,7 @@ fn open(edge: &Arc<Edge>, principal: Principal, server: &Arc<Server>) -> Respons
         return answer::problem(StatusCode::SERVICE_UNAVAILABLE, "no further stream can be opened now");
     }
     let name = edge.gateway.name_stream(&principal, server);
-    let (pipe, messages) = Pipe::new(edge.gateway.clone(), principal, server.clone());
+    let (pipe, messages) = Pipe::new(edge.gateway.clone(), principal, server);
     edge.streams.lock().insert(name.clone(), pipe);
     // Below the same path, so that what stands before the gate finds the way.
     let endpoint = match edge.gateway.server(server.door().as_str()) {

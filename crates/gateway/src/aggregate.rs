@@ -52,12 +52,12 @@ impl Gateway {
         aggregate: &'a Server,
         principal: &'a Principal,
     ) -> impl Iterator<Item = &'a Arc<Server>> {
-        aggregate.members().iter().filter(|member| self.policy.reaches(principal, member.name()))
+        aggregate.members().iter().filter(|member| self.served().policy.reaches(principal, member.name()))
     }
 
     fn names<'a>(&self, aggregate: &'a Server) -> Names<'a> {
         let servers = aggregate.members().iter().map(|member| member.name()).collect();
-        Names { servers, longest: self.name_length }
+        Names { servers, longest: self.served().name_length }
     }
 
     /// Turns a request at the address of all servers into one to the server that it is meant for, or answers it.
@@ -146,8 +146,9 @@ impl Gateway {
             match self.list_of(member, kind, visitor).await {
                 Ok(Some(list)) => {
                     // What the caller may not use is not there, under the same words as what is not (decision D18).
-                    let sees =
-                        |name: &str| self.policy.sees(visitor.principal, member.name(), kind.policy(), name);
+                    let sees = |name: &str| {
+                        self.served().policy.sees(visitor.principal, member.name(), kind.policy(), name)
+                    };
                     let found = list.items().find(|item| {
                         names.exposed(member.name(), &item.name) == *aim.name && sees(&item.name)
                     });
@@ -226,7 +227,8 @@ impl Gateway {
         (kind, list): (ListKind, &List),
         visitor: &Visitor<'_>,
     ) {
-        let sees = |name: &str| self.policy.sees(visitor.principal, member.name(), kind.policy(), name);
+        let sees =
+            |name: &str| self.served().policy.sees(visitor.principal, member.name(), kind.policy(), name);
         for item in list.items().filter(|item| sees(&item.name)) {
             let era = list.era.unwrap_or(visitor.version.era());
             let (name, raw) = match kind {
@@ -261,7 +263,7 @@ impl Gateway {
             let last = entries.iter().position(|entry| entry.name == cursor.last);
             last.map_or(cursor.at, |at| at + 1)
         });
-        let end = (begin + self.page_size).min(entries.len());
+        let end = (begin + self.served().page_size).min(entries.len());
         let page = entries.get(begin..end).unwrap_or_default();
         let items: Vec<&[u8]> = page.iter().map(|entry| entry.raw.as_bytes()).collect();
         let modern = visitor.version.era() == Era::Modern;

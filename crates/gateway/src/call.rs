@@ -348,7 +348,7 @@ impl Gateway {
         principal: &Principal,
         target: Target,
     ) -> Result<(Authorized<Target>, Decision), Denied> {
-        authorize(&self.policy, principal, target, None)
+        authorize(&self.served().policy, principal, target, None)
     }
 
     /// Callers who prove who they are have a rate (decision D36).
@@ -356,7 +356,8 @@ impl Gateway {
         if !call.inbound.principal.is_authenticated() {
             return Ok(());
         }
-        self.rates.take(call.inbound.principal.id(), call.began).map_err(|wait| {
+        let per_minute = self.served().calls_per_minute;
+        self.rates.take(call.inbound.principal.id(), per_minute, call.began).map_err(|wait| {
             let seconds = wait.as_secs() + 1;
             let data = serde_json::json!({ "retryAfterSeconds": seconds }).into();
             let text = format!("too many calls a minute; nothing was run, try again in {seconds} s");

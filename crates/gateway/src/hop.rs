@@ -311,7 +311,7 @@ impl AnswerKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Eras, Record, Recorder, ReplicaSetup, Setup};
+    use crate::{Record, Recorder, ReplicaSetup, Setup};
     use portreeve_auth::Identity;
     use portreeve_model::{Limits, Secret};
     use portreeve_policy::Policy;
@@ -328,16 +328,20 @@ mod tests {
 
     fn replica(id: &str, key: &str) -> Arc<Gateway> {
         Gateway::new(Setup {
-            servers: Vec::new(),
-            policy: Policy::default(),
-            identity: Identity::loopback(),
+            serving: crate::Serving {
+                servers: Vec::new(),
+                policy: Policy::default(),
+                identity: Identity::loopback(),
+                calls_per_minute: None,
+                park_ttl: Duration::from_secs(60),
+                root: None,
+                eras: crate::Eras::Both,
+                page_size: 1000,
+                name_length: 64,
+            },
             seals: KeyRing::from_secrets(&[Secret::new(key.repeat(40))]).unwrap(),
             replica: ReplicaSetup { id: ReplicaId::new(id), peers: None, coordinator: Coordinator::Alone },
             limits: Limits::default(),
-            park_ttl: Duration::from_secs(60),
-            eras: Eras::Both,
-            page_size: 1000,
-            name_length: 64,
             recorder: Arc::new(Nothing),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),

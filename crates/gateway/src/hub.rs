@@ -66,7 +66,8 @@ impl Whose {
 pub(crate) struct Hub {
     lines: Mutex<HashMap<Whose, Arc<Line>>>,
     tracker: TaskTracker,
-    shutdown: CancellationToken,
+    /// Cancelled when the server is not served any more, or not in this shape: nothing is heard here from then on.
+    retired: CancellationToken,
 }
 
 /// One watch, and who hears of it. Locks are taken in this order: [`Hub::lines`], [`Line::state`], the seat's.
@@ -76,6 +77,7 @@ struct Line {
     /// What is wanted has changed, or somebody has gone.
     changed: Notify,
     stand: watch::Sender<Stand>,
+    retired: CancellationToken,
 }
 
 struct State {
@@ -102,8 +104,13 @@ struct Stand {
 }
 
 impl Hub {
-    pub(crate) fn new(tracker: TaskTracker, shutdown: CancellationToken) -> Self {
-        Self { lines: Mutex::default(), tracker, shutdown }
+    pub(crate) fn new(tracker: TaskTracker, shutdown: &CancellationToken) -> Self {
+        Self { lines: Mutex::default(), tracker, retired: shutdown.child_token() }
+    }
+
+    /// Nobody hears anything here any more: who listens looks for what is served instead.
+    pub(crate) fn retire(&self) {
+        self.retired.cancel();
     }
 
     /// A new listener. From now on, everything that it wants and the watch hears waits for it.
@@ -133,13 +140,13 @@ impl Hub {
     }
 
     fn open(&self, lines: &mut HashMap<Whose, Arc<Line>>, server: &Arc<Server>, key: &Whose) -> Arc<Line> {
-        let line = Arc::new(Line::new(key.clone()));
+        let line = Arc::new(Line::new(key.clone(), self.retired.clone()));
         lines.insert(key.clone(), line.clone());
-        let (driver, shutdown) = (Driver::new(server.clone(), line.clone()), self.shutdown.clone());
+        let (driver, retired) = (Driver::new(server.clone(), line.clone()), self.retired.clone());
         self.tracker.spawn(async move {
             tokio::select! {
                 () = driver.run() => {}
-                () = shutdown.cancelled() => {}
+                () = retired.cancelled() => {}
             }
         });
         line
@@ -157,7 +164,7 @@ impl Hub {
 }
 
 impl Line {
-    fn new(key: Whose) -> Self {
+    fn new(key: Whose, retired: CancellationToken) -> Self {
         let now = Instant::now();
         let state = State {
             seats: HashMap::default(),
@@ -173,6 +180,7 @@ impl Line {
             state: Mutex::new(state),
             changed: Notify::new(),
             stand: watch::Sender::new(Stand::default()),
+            retired,
         }
     }
 
@@ -219,9 +227,19 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// The next notice of what is wanted.
-    pub(crate) async fn next(&self) -> Notice {
-        self.seat.next().await
+    /// The next notice of what is wanted; `None` when nothing can come any more, because the server is not served any
+    /// more in this shape.
+    pub(crate) async fn next(&self) -> Option<Notice> {
+        tokio::select! {
+            biased;
+            notice = self.seat.next() => Some(notice),
+            () = self.line.retired.cancelled() => None,
+        }
+    }
+
+    /// The resources that it wants to hear of.
+    pub(crate) fn uris(&self) -> Vec<Text> {
+        self.seat.uris()
     }
 
     /// Waits until the server has confirmed what is wanted, though not for ever. What it did not confirm is not wanted

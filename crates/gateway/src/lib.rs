@@ -2,7 +2,7 @@
 //! It knows no HTTP and no sockets: doors hand requests in and write out what an [`Exchange`] says.
 //!
 //! Reading order: [`call`] (the life of a call), `bridge` (where the eras meet), `exchange` (one call under way), `park`,
-//! `aggregate`, `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `hub` and `listen`, `local`, `tasks`,
+//! `aggregate`, `served` (what changes with the configuration), `session`, `ring` and `sending` (streams that can be taken up again), `catalogue`, `hub` and `listen`, `local`, `tasks`,
 //! `server` (the only way to a server), `state` (what is sealed), `replicas` and [`hop`] (other processes of this gate), [`record`].
 
 mod aggregate;
@@ -25,6 +25,7 @@ mod replicas;
 mod retry;
 mod ring;
 mod sending;
+mod served;
 pub mod server;
 mod session;
 mod state;
@@ -40,20 +41,20 @@ pub use record::{End, Record, Recorder};
 pub use replicas::ReplicaSetup;
 pub use ring::EventId;
 pub use sending::{NotTakenUp, Sending, Sent, What};
+pub use served::{Entry, Serving};
 pub use server::{Eras, Isolation, Offer, Server, ServerSetup};
 pub use session::{Session, Whereabouts};
 
+use arc_swap::ArcSwap;
 use hop::Seen;
 use park::Parking;
-use portreeve_auth::Identity;
-use portreeve_model::{Limits, Principal, ReplicaId, RequestId, ServerName, Timestamp};
-use portreeve_policy::Policy;
+use portreeve_model::{Limits, ReplicaId, RequestId, Timestamp};
 use portreeve_seal::KeyRing;
 use rate::Rates;
 use replicas::Replicas;
+use served::Served;
 use session::Sessions;
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -67,26 +68,14 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// Everything a gateway is made of.
 pub struct Setup {
-    /// The servers.
-    pub servers: Vec<ServerSetup>,
-    /// The rules.
-    pub policy: Policy,
-    /// How callers are told apart.
-    pub identity: Identity,
+    /// What can change while it runs.
+    pub serving: Serving,
     /// The keys of everything that is sealed.
     pub seals: KeyRing,
     /// This process, and how it reaches the others of its kind.
     pub replica: ReplicaSetup,
     /// What is accepted.
     pub limits: Limits,
-    /// How long a parked call waits for its answers.
-    pub park_ttl: Duration,
-    /// Which eras the address of all servers serves.
-    pub eras: Eras,
-    /// How many items a page of a list has.
-    pub page_size: usize,
-    /// How long a name may be that the aggregate makes.
-    pub name_length: usize,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
     /// Owner of every task.
@@ -97,20 +86,13 @@ pub struct Setup {
 
 /// One gate.
 pub struct Gateway {
-    servers: BTreeMap<ServerName, Arc<Server>>,
-    /// All of them together, where there are several.
-    aggregate: Option<Arc<Server>>,
-    pub(crate) policy: Policy,
-    identity: Identity,
+    served: ArcSwap<Served>,
     pub(crate) seals: KeyRing,
     pub(crate) replica: ReplicaId,
     pub(crate) replicas: Replicas,
     /// The requests of other replicas that were here already.
     pub(crate) seen: Seen,
     pub(crate) limits: Limits,
-    pub(crate) park_ttl: Duration,
-    pub(crate) page_size: usize,
-    pub(crate) name_length: usize,
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) parking: Parking,
     /// Owner of what ends parked calls.
@@ -133,33 +115,18 @@ pub struct Gateway {
 impl Gateway {
     /// Makes a gate. No server is contacted (decision D20).
     pub fn new(setup: Setup) -> Arc<Self> {
-        let servers = setup
-            .servers
-            .into_iter()
-            .map(|server| Server::new(server, hub::Hub::new(setup.tracker.clone(), setup.shutdown.clone())))
-            .map(|server| (server.name().clone(), server))
-            .collect::<BTreeMap<_, _>>();
-        let together = || {
-            let hub = hub::Hub::new(setup.tracker.clone(), setup.shutdown.clone());
-            Server::together(servers.values(), setup.eras, hub)
-        };
-        let aggregate = (servers.len() > 1).then(together);
+        let hub = || hub::Hub::new(setup.tracker.clone(), &setup.shutdown);
+        let served = Served::new(setup.serving, None, hub);
         let now = Timestamp::from_system(SystemTime::now()).0;
         let gateway = Arc::new(Self {
-            servers,
-            aggregate,
-            policy: setup.policy,
-            identity: setup.identity,
+            served: ArcSwap::from_pointee(served),
             seals: setup.seals,
             replica: setup.replica.id.clone(),
             replicas: Replicas::new(setup.replica),
             seen: Seen::default(),
-            rates: Rates::new(setup.limits.calls_per_minute),
+            rates: Rates::default(),
             replay: Arc::new(ring::Total::new(setup.limits.replay_total)),
             limits: setup.limits,
-            park_ttl: setup.park_ttl,
-            page_size: setup.page_size.max(1),
-            name_length: setup.name_length,
             recorder: setup.recorder,
             parking: Parking::default(),
             waiting: TaskTracker::new(),
@@ -193,43 +160,9 @@ impl Gateway {
         gateway
     }
 
-    /// Who sends this `Authorization` header.
-    pub fn identify(&self, credential: Option<&str>) -> Result<Principal, portreeve_auth::Refusal> {
-        self.identity.identify(credential)
-    }
-
     /// What is accepted.
     pub fn limits(&self) -> &Limits {
         &self.limits
-    }
-
-    /// A server by its name.
-    pub fn server(&self, name: &str) -> Option<&Arc<Server>> {
-        self.servers.get(name)
-    }
-
-    /// What the address without a server's name leads to: the only server there is, or all of them together.
-    pub fn root(&self) -> Option<&Arc<Server>> {
-        self.aggregate.as_ref().or_else(|| self.servers.values().next())
-    }
-
-    /// What the address of this name leads to; the name may be the aggregate's own.
-    pub fn behind(&self, name: &ServerName) -> Option<&Arc<Server>> {
-        let aggregate = self.aggregate.as_ref().filter(|aggregate| aggregate.door() == name);
-        aggregate.or_else(|| self.servers.get(name))
-    }
-
-    /// All servers, by name.
-    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
-        self.servers.values()
-    }
-
-    /// Whether this principal may know of the server at all.
-    pub fn reaches(&self, principal: &Principal, server: &Server) -> bool {
-        match server.members() {
-            [] => self.policy.reaches(principal, server.name()),
-            members => members.iter().any(|member| self.policy.reaches(principal, member.name())),
-        }
     }
 
     /// How many legacy sessions hold live state.

@@ -42,9 +42,20 @@ struct Listening {
     meta: RawJson,
     /// What comes first.
     acknowledgement: Option<Vec<u8>>,
-    /// `None`: nothing can come.
-    listener: Option<Listener>,
+    wanted: Wanted,
+    capabilities: ClientCapabilities,
+    source: Source,
     over: bool,
+}
+
+/// Where notices come from.
+enum Source {
+    /// Nothing can come.
+    Nothing,
+    /// The watch of the server.
+    Watch(Listener),
+    /// The server was exchanged for another one, which is not watched yet.
+    Moved,
 }
 
 impl Gateway {
@@ -64,7 +75,7 @@ impl Gateway {
             Some(description) => wanted.limit(description),
             None => wanted = Wanted::default(),
         }
-        wanted.uris.retain(|uri| self.policy.sees(principal, server.name(), Kind::Resource, uri));
+        wanted.uris.retain(|uri| self.served().policy.sees(principal, server.name(), Kind::Resource, uri));
         // A stream on which nothing can come stands at once, without the server.
         let listener = description.filter(|_| !wanted.is_nothing()).map(|description| {
             let whose = Whose::of_watch(&isolation, capabilities, &description);
@@ -83,7 +94,9 @@ impl Gateway {
             server: server.clone(),
             meta,
             acknowledgement: Some(first),
-            listener,
+            wanted,
+            capabilities: capabilities.clone(),
+            source: listener.map_or(Source::Nothing, Source::Watch),
             over: false,
         };
         Ok(stream::unfold(listening, Listening::step).boxed())
@@ -94,17 +107,19 @@ impl Gateway {
         if let Some(listener) = session.listener() {
             return Ok(listener);
         }
-        let description = session.server.describe(session.isolation.clone(), session.version).await?;
+        let description = session.server().describe(session.isolation.clone(), session.version).await?;
         Ok(self.hear(session, &description))
     }
 
     fn hear(&self, session: &Session, description: &Description) -> Arc<Listener> {
-        let server = &session.server;
-        let mut wanted = Wanted::lists();
+        let server = session.server();
+        let mut wanted = Wanted { uris: session.wanted_again(), ..Wanted::lists() };
         wanted.limit(description);
+        let served = self.served();
+        wanted.uris.retain(|uri| served.policy.sees(&session.principal, server.name(), Kind::Resource, uri));
         let capabilities = server.withhold(&session.capabilities, session.version);
         let whose = Whose::of_watch(&session.isolation, &capabilities, description);
-        session.listen(|| server.hub.join(server, &whose, wanted))
+        session.listen(|| server.hub.join(&server, &whose, wanted))
     }
 
     /// Watches a resource for a legacy session; whether the server confirmed it (check 121).
@@ -122,7 +137,7 @@ impl Gateway {
         let following = Following {
             gateway: self.clone(),
             closed: session.take_stream(&self.shutdown),
-            completed: session.server.completed(),
+            completed: session.server().completed(),
             session: session.clone(),
             listener: None,
         };
@@ -137,7 +152,7 @@ impl Gateway {
         meta: Option<&RawJson>,
     ) -> Option<Vec<u8>> {
         if let Notice::ResourceUpdated { uri, .. } = notice
-            && !self.policy.sees(principal, server.name(), Kind::Resource, uri)
+            && !self.served().policy.sees(principal, server.name(), Kind::Resource, uri)
         {
             return None;
         }
@@ -154,14 +169,16 @@ impl Listening {
             return Some((Out::Message(message), self));
         }
         loop {
+            let closing = self.gateway.closing.clone();
             let notice = tokio::select! {
-                notice = next(self.listener.as_ref()) => notice,
-                () = self.gateway.closing.cancelled() => {
-                    self.over = true;
-                    let result =
-                        RawJson::from_static(r#"{"resultType":"complete"}"#).with(&[], &[("_meta", &self.meta)]);
-                    return Some((Out::Last(Last::Outcome(Outcome::Result(result))), self));
-                }
+                notice = self.heard() => notice,
+                () = closing.cancelled() => None,
+            };
+            let Some(notice) = notice else {
+                self.over = true;
+                let result =
+                    RawJson::from_static(r#"{"resultType":"complete"}"#).with(&[], &[("_meta", &self.meta)]);
+                return Some((Out::Last(Last::Outcome(Outcome::Result(result))), self));
             };
             let caller = (&self.principal, &*self.server);
             if let Some(message) = self.gateway.telling(caller, &notice, Some(&self.meta)) {
@@ -169,12 +186,43 @@ impl Listening {
             }
         }
     }
-}
 
-async fn next(listener: Option<&Listener>) -> Notice {
-    match listener {
-        Some(listener) => listener.next().await,
-        None => std::future::pending().await,
+    /// The next notice, whichever server stands at the address; `None` if there is none any more.
+    async fn heard(&mut self) -> Option<Notice> {
+        loop {
+            match &self.source {
+                Source::Nothing => std::future::pending().await,
+                Source::Watch(listener) => match listener.next().await {
+                    Some(notice) => return Some(notice),
+                    None => self.source = Source::Moved,
+                },
+                Source::Moved => {
+                    self.server = self.gateway.behind(self.server.door())?;
+                    match self.join().await {
+                        Some(source) => self.source = source,
+                        None => tokio::time::sleep(ASK_AGAIN).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Listens to the server that stands here now, and to whatever changed with it; `None` if it does not say what it is.
+    async fn join(&self) -> Option<Source> {
+        let isolation = self.server.isolation_key(&self.principal, None);
+        let described = self.server.describe(isolation.clone(), Version::NEWEST).await;
+        let description =
+            described.map_err(|failure| self.gateway.unreachable(&self.server, &failure)).ok()?;
+        let mut wanted = self.wanted.clone();
+        wanted.limit(&description);
+        if wanted.is_nothing() {
+            return Some(Source::Nothing);
+        }
+        let whose = Whose::of_watch(&isolation, &self.capabilities, &description);
+        let listener = self.server.hub.join(&self.server, &whose, wanted);
+        listener.confirm().await;
+        listener.may_have_missed();
+        Some(Source::Watch(listener))
     }
 }
 
@@ -204,8 +252,15 @@ impl Following {
                     }
                 }
                 Heard::Ready(listener) => self.listener = Some(listener),
+                Heard::Moved => {
+                    self.listener = None;
+                    let server = self.gateway.behind(self.session.door())?;
+                    self.gateway.move_session(&self.session, &server);
+                    self.completed = server.completed();
+                }
                 Heard::Notice(notice) => {
-                    let caller = (&self.session.principal, &*self.session.server);
+                    let server = self.session.server();
+                    let caller = (&self.session.principal, &*server);
                     if let Some(message) = self.gateway.telling(caller, &notice, None) {
                         return Some((Out::Message(message), self));
                     }
@@ -225,13 +280,15 @@ impl Drop for Following {
 enum Heard {
     Ready(Arc<Listener>),
     Notice(Notice),
+    /// Another server stands at the address now, or none.
+    Moved,
     /// A page is done.
     Completed(Text),
 }
 
 async fn hear(gateway: &Gateway, session: &Session, listener: Option<&Arc<Listener>>) -> Heard {
     if let Some(listener) = listener {
-        return Heard::Notice(listener.next().await);
+        return listener.next().await.map_or(Heard::Moved, Heard::Notice);
     }
     loop {
         match gateway.hearing(session).await {
@@ -240,7 +297,7 @@ async fn hear(gateway: &Gateway, session: &Session, listener: Option<&Arc<Listen
                 return Heard::Ready(listener);
             }
             Err(failure) => {
-                gateway.unreachable(&session.server, &failure);
+                gateway.unreachable(&session.server(), &failure);
                 tokio::time::sleep(ASK_AGAIN).await;
             }
         }

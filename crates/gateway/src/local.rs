@@ -171,7 +171,7 @@ impl Gateway {
             RpcError::new(Code::INVALID_PARAMS, format!("this resource cannot be watched: {uri}"))
                 .with_data(data)
         };
-        if !self.policy.sees(principal, server.name(), Kind::Resource, uri) {
+        if !self.served().policy.sees(principal, server.name(), Kind::Resource, uri) {
             return Err(unknown().into());
         }
         let description = server.describe(session.isolation.clone(), session.version).await;
@@ -212,11 +212,12 @@ impl Gateway {
                 });
             }
         };
-        let view = self.policy.view_key(principal, server.name());
+        let view = self.served().policy.view_key(principal, server.name());
         let from = cursor.map_or(0, |cursor| list.after(&cursor.last, cursor.at));
-        let page = list.ready(FormKey { version, view, from, size: self.page_size }, &|kind, name| {
-            self.policy.sees(principal, server.name(), kind, name)
-        });
+        let page = list
+            .ready(FormKey { version, view, from, size: self.served().page_size }, &|kind, name| {
+                self.served().policy.sees(principal, server.name(), kind, name)
+            });
         let Some((at, item)) = page.more_after.and_then(|at| Some((at, list.item(at)?))) else {
             return Ok(page.bytes);
         };
@@ -232,7 +233,7 @@ impl Gateway {
             return Ok(());
         }
         let call = Call { server: server.name(), kind: Kind::Method, name: method.as_str(), arguments: None };
-        if decide(&self.policy, principal, &call).is_allowed() {
+        if decide(&self.served().policy, principal, &call).is_allowed() {
             return Ok(());
         }
         Err(error::method_not_found(method.as_str()).into())
@@ -332,12 +333,13 @@ impl Gateway {
             return session.cancel(&id);
         }
         let known = matches!(method, Method::RootsChanged | Method::Other(_));
-        if known && self.reach(&session.principal, &session.server, &method).is_ok() {
-            let mut ctx = session.server.system_ctx(session.isolation.clone());
+        let server = session.server();
+        if known && self.reach(&session.principal, &server, &method).is_ok() {
+            let mut ctx = server.system_ctx(session.isolation.clone());
             ctx.version = session.version;
-            ctx.capabilities = session.server.withhold(&session.capabilities, session.version);
+            ctx.capabilities = server.withhold(&session.capabilities, session.version);
             ctx.client_info.clone_from(&session.client_info);
-            session.server.notify(ctx, Notification { method, params }).await;
+            server.notify(ctx, Notification { method, params }).await;
         }
     }
 

@@ -10,11 +10,11 @@ use crate::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use portreeve_mcp::{
-    Code, Era, Frame, FrameError, Id, Method, Outcome, Params, RawJson, RpcError, Version,
+    Code, Era, Frame, FrameError, Id, Method, Outcome, RawJson, RpcError, Version,
     frame::{self, Body},
     meta::{self, Meta},
 };
-use portreeve_model::Principal;
+use portreeve_model::{Principal, ServerName};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,7 +32,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Pipe {
     gateway: Arc<Gateway>,
     principal: Principal,
-    server: Arc<Server>,
+    /// What its server is found by: another one may stand there after a change of the configuration.
+    door: ServerName,
     out: mpsc::Sender<Vec<u8>>,
     session: Mutex<Option<Arc<Session>>>,
     /// Modern requests in flight; a legacy session keeps its own.
@@ -50,13 +51,13 @@ impl Pipe {
     pub fn new(
         gateway: Arc<Gateway>,
         principal: Principal,
-        server: Arc<Server>,
+        server: &Server,
     ) -> (Arc<Self>, mpsc::Receiver<Vec<u8>>) {
         let (out, messages) = mpsc::channel(BACKLOG);
         let pipe = Self {
             gateway,
             principal,
-            server,
+            door: server.door().clone(),
             out,
             session: Mutex::default(),
             running: Mutex::default(),
@@ -71,9 +72,9 @@ impl Pipe {
         &self.principal
     }
 
-    /// Which server it leads to.
-    pub fn server(&self) -> &Arc<Server> {
-        &self.server
+    /// Whether it leads to this server.
+    pub fn leads_to(&self, server: &Server) -> bool {
+        self.door == *server.door()
     }
 
     /// The client has gone: its session ends, and what is in flight may end for a moment.
@@ -172,20 +173,19 @@ impl Pipe {
                 return self.send(frame::encode_response(Some(&id), &Outcome::Error(refusal.error))).await;
             }
         };
-        let claims = meta.protocol_version().is_some();
-        let inbound = Inbound {
-            principal: self.principal.clone(),
-            server: self.server.clone(),
-            id: id.clone(),
-            method,
-            raw,
-            params,
+        let Some(server) = self.gateway.behind(&self.door) else {
+            let gone =
+                RpcError::new(error::UNREACHABLE, "this server is not served any more; nothing was run");
+            return self.send(frame::encode_response(Some(&id), &Outcome::Error(gone))).await;
         };
+        let claims = meta.protocol_version().is_some();
+        let inbound =
+            Inbound { principal: self.principal.clone(), server, id: id.clone(), method, raw, params };
         if claims {
             return self.modern(id, inbound, meta);
         }
         if inbound.method == Method::Initialize {
-            return self.handshake(id, &inbound.params).await;
+            return self.handshake(id, &inbound).await;
         }
         match self.session() {
             Some(session) => {
@@ -209,7 +209,7 @@ impl Pipe {
         let door = self.clone();
         self.tasks.spawn(async move {
             let answer = async {
-                let reply = match door.envelope(meta) {
+                let reply = match envelope(&inbound.server, meta) {
                     Ok(envelope) => door.gateway.modern(inbound, envelope, None).await,
                     Err(error) => error.into(),
                 };
@@ -224,23 +224,10 @@ impl Pipe {
         });
     }
 
-    fn envelope(&self, meta: Meta) -> Result<crate::ModernEnvelope, RpcError> {
-        let envelope = read_envelope(meta).map_err(|refusal| refusal.error)?;
-        let claimed = envelope.meta.protocol_version().and_then(RawJson::string_value);
-        let served =
-            claimed.as_deref().and_then(Version::parse).is_some_and(|version| version.era() == Era::Modern);
-        if !self.server.eras().serves(Era::Modern) {
-            return Err(RpcError::new(Code::METHOD_NOT_FOUND, "this server wants `initialize` first"));
-        }
-        if served { Ok(envelope) } else { Err(unsupported_version(claimed.as_deref().unwrap_or_default())) }
-    }
-
-    async fn handshake(self: &Arc<Self>, id: Id, params: &Params) {
-        let answer = if self.server.eras().serves(Era::Legacy) {
-            self.gateway
-                .initialize(&self.principal, &self.server, params)
-                .await
-                .map_err(|refusal| refusal.error)
+    async fn handshake(self: &Arc<Self>, id: Id, inbound: &Inbound) {
+        let Inbound { server, params, .. } = inbound;
+        let answer = if server.eras().serves(Era::Legacy) {
+            self.gateway.initialize(&self.principal, server, params).await.map_err(|refusal| refusal.error)
         } else {
             let asked = params.text("protocolVersion");
             Err(unsupported_version(asked.as_deref().unwrap_or_default()))
@@ -289,4 +276,16 @@ impl Pipe {
             }
         }
     }
+}
+
+/// What a modern request says of itself, if the server is served to such.
+fn envelope(server: &Server, meta: Meta) -> Result<crate::ModernEnvelope, RpcError> {
+    let envelope = read_envelope(meta).map_err(|refusal| refusal.error)?;
+    let claimed = envelope.meta.protocol_version().and_then(RawJson::string_value);
+    let served =
+        claimed.as_deref().and_then(Version::parse).is_some_and(|version| version.era() == Era::Modern);
+    if !server.eras().serves(Era::Modern) {
+        return Err(RpcError::new(Code::METHOD_NOT_FOUND, "this server wants `initialize` first"));
+    }
+    if served { Ok(envelope) } else { Err(unsupported_version(claimed.as_deref().unwrap_or_default())) }
 }

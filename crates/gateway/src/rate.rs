@@ -15,8 +15,8 @@ const CROWDED: usize = 1024;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The buckets.
+#[derive(Default)]
 pub(crate) struct Rates {
-    per_minute: Option<u32>,
     shards: [Mutex<HashMap<PrincipalId, Bucket>>; SHARDS],
     hasher: foldhash::fast::RandomState,
 }
@@ -27,15 +27,14 @@ struct Bucket {
 }
 
 impl Rates {
-    /// Buckets of this size; `None` limits nothing.
-    pub(crate) fn new(per_minute: Option<u32>) -> Self {
-        let shards = std::array::from_fn(|_| Mutex::default());
-        Self { per_minute, shards, hasher: foldhash::fast::RandomState::default() }
-    }
-
-    /// Takes one call out of the caller's bucket, or says how long until there is one.
-    pub(crate) fn take(&self, principal: &PrincipalId, now: Instant) -> Result<(), Duration> {
-        let Some(size) = self.per_minute.map(f64::from) else { return Ok(()) };
+    /// Takes one call out of the caller's bucket of this size (`None` limits nothing), or says how long until there is one.
+    pub(crate) fn take(
+        &self,
+        principal: &PrincipalId,
+        per_minute: Option<u32>,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let Some(size) = per_minute.map(f64::from) else { return Ok(()) };
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the shard")]
         let shard = &self.shards[self.hasher.hash_one(principal) as usize % SHARDS];
         let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,14 +61,15 @@ mod tests {
 
     #[test]
     fn a_bucket_empties_and_refills_for_each_caller_alone() {
-        let rates = Rates::new(Some(2));
+        let rates = Rates::default();
+        let two = Some(2);
         let (a, b, start) = (PrincipalId::new("key:a"), PrincipalId::new("key:b"), Instant::now());
-        assert_eq!(rates.take(&a, start), Ok(()));
-        assert_eq!(rates.take(&a, start), Ok(()));
-        assert_eq!(rates.take(&a, start), Err(Duration::from_secs(30)));
-        assert_eq!(rates.take(&b, start), Ok(()));
-        assert_eq!(rates.take(&a, start + Duration::from_secs(31)), Ok(()));
-        assert!(rates.take(&a, start + Duration::from_secs(31)).is_err());
-        assert_eq!(Rates::new(None).take(&a, start), Ok(()));
+        assert_eq!(rates.take(&a, two, start), Ok(()));
+        assert_eq!(rates.take(&a, two, start), Ok(()));
+        assert_eq!(rates.take(&a, two, start), Err(Duration::from_secs(30)));
+        assert_eq!(rates.take(&b, two, start), Ok(()));
+        assert_eq!(rates.take(&a, two, start + Duration::from_secs(31)), Ok(()));
+        assert!(rates.take(&a, two, start + Duration::from_secs(31)).is_err());
+        assert_eq!(rates.take(&a, None, start), Ok(()));
     }
 }

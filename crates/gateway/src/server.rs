@@ -18,6 +18,7 @@ use std::{
     ops::Deref,
     sync::{Arc, LazyLock},
 };
+use tokio_util::sync::DropGuard;
 
 static SHARED: LazyLock<IsolationKey> = LazyLock::new(|| IsolationKey::new("shared"));
 
@@ -69,6 +70,8 @@ pub struct ServerSetup {
     pub eras: Eras,
     /// Whether a call that waits for answers holds one of a few child processes for itself.
     pub holds_children: bool,
+    /// Ends what carries it, when nobody needs it any more.
+    pub ends: DropGuard,
 }
 
 /// Which eras a door serves.
@@ -113,6 +116,8 @@ pub struct Core {
     pub(crate) holds_children: bool,
     pub(crate) catalogue: Catalogue,
     pub(crate) hub: Hub,
+    /// Calls hold the server that they began with: the last of them ends it, if it is not served any more.
+    _ends: Option<DropGuard>,
 }
 
 impl Deref for Server {
@@ -137,6 +142,7 @@ impl Server {
             holds_children: setup.holds_children,
             catalogue: Catalogue::default(),
             hub,
+            _ends: Some(setup.ends),
         };
         Arc::new(Self { door: core.name.clone(), members: Box::default(), core: Arc::new(core) })
     }
@@ -165,6 +171,7 @@ impl Server {
             holds_children: false,
             catalogue: Catalogue::default(),
             hub,
+            _ends: None,
         };
         Arc::new(Self { door, members, core: Arc::new(core) })
     }
@@ -177,6 +184,13 @@ impl Server {
     /// Whether it is reached through the address of all servers.
     pub(crate) fn is_member(&self) -> bool {
         self.door != self.core.name
+    }
+
+    /// Whether two addresses of several servers lead to the same ones.
+    pub(crate) fn has_the_members_of(&self, other: &Self) -> bool {
+        let cores =
+            |server: &Self| server.members.iter().map(|member| Arc::as_ptr(&member.core)).collect::<Vec<_>>();
+        cores(self) == cores(other)
     }
 
     /// The servers of the aggregate; none for a single server.

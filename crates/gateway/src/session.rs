@@ -13,6 +13,7 @@ use crate::{
     server::{Isolation, Server},
     state::SessionState,
 };
+use arc_swap::ArcSwap;
 use foldhash::HashMap;
 use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
@@ -20,7 +21,7 @@ use portreeve_mcp::{
     ClientCapabilities, Id, LogLevel, Outcome, RawJson, Text, Version,
     json::{self, Kind},
 };
-use portreeve_model::{IsolationKey, Principal, ReplicaId};
+use portreeve_model::{IsolationKey, Principal, ReplicaId, ServerName};
 use portreeve_store::Mark;
 use std::{
     collections::VecDeque,
@@ -85,7 +86,9 @@ impl Drop for InFlight {
 pub struct Session {
     id: Box<str>,
     pub(crate) principal: Principal,
-    pub(crate) server: Arc<Server>,
+    /// What its address leads to: another one after a change of the configuration.
+    server: ArcSwap<Server>,
+    door: ServerName,
     pub(crate) version: Version,
     pub(crate) capabilities: ClientCapabilities,
     pub(crate) client_info: Option<RawJson>,
@@ -112,6 +115,8 @@ struct Hearing {
     stream: Option<CancellationToken>,
     /// It once heard something and then nothing: what it missed meanwhile has to be made up for.
     interrupted: bool,
+    /// What it had subscribed to at the server that was there before.
+    uris: Vec<Text>,
 }
 
 /// Where a session is.
@@ -150,9 +155,34 @@ impl Session {
         &self.principal
     }
 
-    /// Which server its endpoint leads to.
-    pub fn server(&self) -> &Arc<Server> {
-        &self.server
+    /// Which server its endpoint leads to at the moment.
+    pub fn server(&self) -> Arc<Server> {
+        self.server.load_full()
+    }
+
+    /// The name that its endpoint is sealed with.
+    pub(crate) fn door(&self) -> &ServerName {
+        &self.door
+    }
+
+    /// Whether nobody waits for anything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        lock(&self.in_flight).is_empty() && lock(&self.pending).is_empty()
+    }
+
+    /// Leads to another server from now on. What it heard from the older one it wants to hear from the newer one.
+    fn follow(&self, server: &Arc<Server>) {
+        let mut hearing = lock(&self.hearing);
+        self.server.store(server.clone());
+        if let Some(listener) = hearing.listener.take() {
+            hearing.uris = listener.uris();
+            hearing.interrupted = true;
+        }
+    }
+
+    /// What it had subscribed to before it followed to another server.
+    pub(crate) fn wanted_again(&self) -> Vec<Text> {
+        std::mem::take(&mut lock(&self.hearing).uris)
     }
 
     /// Whether its client, or the client's connection, has ended it.
@@ -266,7 +296,7 @@ impl Session {
         }
         let mut hearing = lock(&self.hearing);
         if !hearing.has_stream() && hearing.listener.as_ref().is_some_and(|it| !it.has_resources()) {
-            *hearing = Hearing { listener: None, stream: None, interrupted: true };
+            *hearing = Hearing { interrupted: true, ..Hearing::default() };
         }
     }
 
@@ -298,7 +328,8 @@ impl Session {
 
     /// Whether it has something that its id does not tell: a session that is made anew from it would lack that.
     fn holds_subscriptions(&self) -> bool {
-        self.listener().is_some_and(|listener| listener.has_resources())
+        let hearing = lock(&self.hearing);
+        !hearing.uris.is_empty() || hearing.listener.as_ref().is_some_and(|listener| listener.has_resources())
     }
 }
 
@@ -345,7 +376,8 @@ impl Gateway {
         Arc::new(Session {
             id: id.into(),
             principal: principal.clone(),
-            server: server.clone(),
+            server: ArcSwap::new(server.clone()),
+            door: server.door().clone(),
             version: hello.version,
             capabilities: hello.capabilities,
             client_info: hello.client_info.as_ref().map(RawJson::detached),
@@ -362,6 +394,19 @@ impl Gateway {
         })
     }
 
+    /// A session leads to what its address leads to now. One that would share an upstream session with others than before has
+    /// to be begun anew.
+    pub(crate) fn move_session(&self, session: &Session, server: &Arc<Server>) {
+        if Arc::ptr_eq(&session.server.load(), server) {
+            return;
+        }
+        if server.isolation_key(&session.principal, Some(&session.id)) == session.isolation {
+            session.follow(server);
+        } else {
+            self.drop_session(session);
+        }
+    }
+
     /// Where the session of an id is, if this principal has it at this server (check 150).
     pub fn find_session(
         self: &Arc<Self>,
@@ -370,7 +415,10 @@ impl Gateway {
         id: &str,
     ) -> Whereabouts {
         if let Some(session) = self.sessions.find(id) {
-            let same = session.principal == *principal && Arc::ptr_eq(&session.server, server);
+            let same = session.principal == *principal && session.door == *server.door();
+            if same {
+                self.move_session(&session, server);
+            }
             session.used.store(self.now().0, Ordering::Relaxed);
             let here = same && !session.has_ended();
             return if here { Whereabouts::Here(session) } else { Whereabouts::Nowhere };
@@ -483,7 +531,7 @@ impl Gateway {
     /// Takes a client's answer to a question of ours. `false`: we never asked that.
     pub fn answer(&self, session: &Session, id: Option<&Id>, outcome: Outcome) -> bool {
         let token = id.and_then(Id::as_text);
-        let state = token.and_then(|token| self.open_ask(&session.principal, session.server.door(), &token));
+        let state = token.and_then(|token| self.open_ask(&session.principal, &session.door, &token));
         let Some(number) = state.filter(|ask| self.owns(&ask.owner)).map(|ask| ask.key) else { return false };
         if let Some(waiting) = lock(&session.pending).remove(&number) {
             // The call may have ended meanwhile, which is no fault of the client's.

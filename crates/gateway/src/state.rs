@@ -183,7 +183,7 @@ impl Gateway {
     ) -> String {
         let ttl = match state {
             RequestState::Relay { .. } | RequestState::Resend { .. } => RELAY_TTL,
-            RequestState::Away { .. } | RequestState::Parked { .. } => self.park_ttl,
+            RequestState::Away { .. } | RequestState::Parked { .. } => self.park_ttl(),
         };
         self.seal_value(&bound(Purpose::RequestState, principal, server), state, ttl)
     }
@@ -302,7 +302,7 @@ impl Gateway {
 
     pub(crate) fn seal_ask(&self, principal: &Principal, server: &ServerName, key: u64) -> String {
         let state = AskState { owner: self.replica.as_str().to_owned(), key };
-        self.seal_value(&bound(Purpose::Ask, principal, server), &state, self.park_ttl)
+        self.seal_value(&bound(Purpose::Ask, principal, server), &state, self.park_ttl())
     }
 
     pub(crate) fn open_ask(

@@ -5,7 +5,7 @@ use crate::Secret;
 use std::{fmt, sync::Arc};
 
 /// What a connector presents to an upstream. Opaque on the way; never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamCredential(Arc<Secret<String>>);
 
 impl UpstreamCredential {

@@ -20,6 +20,17 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+/// For telling whether a configuration has changed; in the same time wherever two of one length differ.
+impl PartialEq for Secret<String> {
+    fn eq(&self, other: &Self) -> bool {
+        let differs = |(one, two): (u8, u8)| one ^ two;
+        let difference = self.0.bytes().zip(other.0.bytes()).map(differs).fold(0, |all, next| all | next);
+        self.0.len() == other.0.len() && difference == 0
+    }
+}
+
+impl Eq for Secret<String> {}
+
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();

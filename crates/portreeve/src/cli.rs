@@ -40,7 +40,8 @@ pub enum Command {
     /// The gate over stdin and stdout, for clients that start a command
     #[command(after_help = "Examples:
   portreeve stdio files                    one server of the configuration, under its own tool names
-  portreeve stdio                          the only server of the configuration, or its `mcp.root`
+  portreeve stdio                          all servers of the configuration, or its `mcp.root`
+  portreeve stdio files tickets            two of them, as at the gate's address of all servers
   portreeve stdio --connect https://gate.example.com/mcp/files")]
     Stdio(StdioArguments),
     /// Read the configuration and say everything that is wrong with it
@@ -111,12 +112,19 @@ pub struct ServeArguments {
 /// `stdio`.
 #[derive(Debug, Args)]
 pub struct StdioArguments {
-    /// The server behind stdin and stdout; it may be left out where the configuration has one, or an `mcp.root`
+    /// The servers behind stdin and stdout: one under its own tool names, several together as at the gate's `/mcp`; without
+    /// any the one with `mcp.root`, or all of the configuration
     #[arg(value_name = "SERVER", conflicts_with = "connect")]
     pub servers: Vec<String>,
     /// Bridge to a running gate, or any MCP server, instead of running one in this process
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub connect: Option<String>,
+    /// The API key to show to the gate behind `--connect`
+    #[arg(long, value_name = "KEY", env = "PORTREEVE_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// A further header for the address behind `--connect`; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", requires = "connect")]
+    pub header: Vec<String>,
     /// Configuration and data.
     #[command(flatten)]
     pub places: Places,

@@ -10,7 +10,7 @@ use crate::{
 };
 use portreeve_auth::{Identity, Keys};
 use portreeve_edge::Metrics;
-use portreeve_gateway::{Eras, Gateway, Offer, Recorder, ReplicaSetup, ServerSetup, Setup};
+use portreeve_gateway::{Entry, Eras, Gateway, Offer, Recorder, ReplicaSetup, ServerSetup, Serving, Setup};
 use portreeve_mcp::{RawJson, Service};
 use portreeve_model::{ReplicaId, Secret, ServerName, Timestamp};
 use portreeve_policy::{Allow, Glob, KeyRule, Policy, ToolFilter};
@@ -20,7 +20,11 @@ use portreeve_servers::demo::Demo;
 use portreeve_store::Coordinator;
 use portreeve_upstream::{EraChoice, HttpConfig, Peers, Runtime, StdioConfig, Transport, Upstream};
 use record::LogRecorder;
-use std::{path::Path, sync::Arc, time::Duration, time::SystemTime};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The file in the data directory that holds the seal key (decision D50).
@@ -32,14 +36,29 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How long tasks may take to end after everything was told to stop; a child's shutdown ladder fits into it.
 const WIND_UP: Duration = Duration::from_secs(6);
 
-/// A running gateway and what it needs to end.
+/// A running gateway and what it needs to change and to end.
 pub struct Gate {
     /// The gateway.
     pub gateway: Arc<Gateway>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
-    tracker: TaskTracker,
-    shutdown: CancellationToken,
+    runtime: Runtime,
+    eras: Eras,
+    /// What is served at the moment.
+    current: Mutex<Config>,
+}
+
+/// What a change of the configuration changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Servers that are new.
+    pub added: Vec<ServerName>,
+    /// Servers that are gone.
+    pub removed: Vec<ServerName>,
+    /// Servers that were begun anew, because something about them is different.
+    pub changed: Vec<ServerName>,
+    /// Keys of the configuration whose change has no effect before the next start.
+    pub restart: Vec<&'static str>,
 }
 
 /// Where the seal keys come from.
@@ -64,34 +83,33 @@ impl Gate {
         let tracker = TaskTracker::new();
         let shutdown = CancellationToken::new();
         let runtime = runtime(config, &tracker, &shutdown)?;
-        let servers: Vec<ServerSetup> = config
-            .servers
-            .iter()
-            .map(|server| server_setup(server, eras, &runtime))
-            .collect::<Result<_, _>>()?;
         let metrics = Arc::new(Metrics::new(config.servers.iter().map(|server| &server.name)));
         let recorder = Both { log: log.map(LogRecorder::new), metrics: metrics.clone() };
         let gateway = Gateway::new(Setup {
-            servers,
-            policy: policy(config)?,
-            identity: identity(config)?,
+            serving: serving(config, None, eras, &runtime)?,
             seals: seals(config, seal)?,
             replica: replica(config, advertise, &runtime)?,
             limits: config.limits.clone(),
-            eras,
-            page_size: config.mcp.page_size,
-            name_length: config.mcp.name_length,
-            park_ttl: config
-                .servers
-                .iter()
-                .map(|server| server.deadlines.ask)
-                .max()
-                .unwrap_or(Duration::from_secs(300)),
             recorder: Arc::new(recorder),
-            tracker: tracker.clone(),
-            shutdown: shutdown.clone(),
+            tracker,
+            shutdown,
         });
-        Ok(Self { gateway, metrics, tracker, shutdown })
+        Ok(Self { gateway, metrics, runtime, eras, current: Mutex::new(config.clone()) })
+    }
+
+    /// Serves another configuration from now on, or, if it cannot be served, goes on as before (decision D53). Calls in
+    /// flight are not disturbed; servers whose entries are the same stay as they are. `None`: it is the same configuration.
+    pub fn reload(&self, config: &Config) -> Result<Option<Changes>, CommandError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == *config {
+            return Ok(None);
+        }
+        let serving = serving(config, Some(&current), self.eras, &self.runtime)?;
+        self.metrics.follow(config.servers.iter().map(|server| &server.name));
+        self.gateway.reload(serving);
+        let changes = Changes::between(&current, config);
+        *current = config.clone();
+        Ok(Some(changes))
     }
 
     /// Ends everything that the gate owns: parked calls are answered, children go down their ladder (decision D57).
@@ -100,12 +118,74 @@ impl Gate {
         if tokio::time::timeout(LAST_ANSWERS, self.gateway.wound_up()).await.is_err() {
             tracing::warn!("some parked calls did not end in time");
         }
-        self.shutdown.cancel();
-        self.tracker.close();
-        if tokio::time::timeout(WIND_UP, self.tracker.wait()).await.is_err() {
+        self.runtime.shutdown.cancel();
+        self.runtime.tracker.close();
+        if tokio::time::timeout(WIND_UP, self.runtime.tracker.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
     }
+}
+
+impl Changes {
+    fn between(before: &Config, after: &Config) -> Self {
+        let mut changes = Self { restart: restart(before, after), ..Self::default() };
+        for server in &after.servers {
+            match before.server(server.name.as_str()) {
+                None => changes.added.push(server.name.clone()),
+                Some(known) if known != server => changes.changed.push(server.name.clone()),
+                Some(_) => {}
+            }
+        }
+        let gone = before.servers.iter().filter(|server| after.server(server.name.as_str()).is_none());
+        changes.removed.extend(gone.map(|server| server.name.clone()));
+        changes
+    }
+}
+
+/// What is different and is read only when the program starts.
+fn restart(before: &Config, after: &Config) -> Vec<&'static str> {
+    let limits =
+        |config: &Config| portreeve_model::Limits { calls_per_minute: None, ..config.limits.clone() };
+    let rows = [
+        ("listen", before.listen != after.listen),
+        ("public_url", before.public_url != after.public_url),
+        ("metrics", before.metrics != after.metrics),
+        ("mcp.sse_after", before.mcp.sse_after != after.mcp.sse_after),
+        ("limits", limits(before) != limits(after)),
+        ("seal", before.seal_keys != after.seal_keys),
+        ("replicas", before.replicas != after.replicas),
+        ("log.format", before.log.format != after.log.format),
+        ("allowed_hosts", before.allowed_hosts != after.allowed_hosts),
+        ("allowed_origins", before.allowed_origins != after.allowed_origins),
+    ];
+    rows.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// What a configuration lets the gateway serve. Servers whose entries are as before stay as they are.
+fn serving(
+    config: &Config,
+    before: Option<&Config>,
+    eras: Eras,
+    runtime: &Runtime,
+) -> Result<Serving, CommandError> {
+    let entry = |server: &config::Server| {
+        if before.and_then(|before| before.server(server.name.as_str())) == Some(server) {
+            return Ok(Entry::Kept(server.name.clone()));
+        }
+        server_setup(server, eras, runtime).map(|setup| Entry::New(Box::new(setup)))
+    };
+    let longest = config.servers.iter().map(|server| server.deadlines.ask).max();
+    Ok(Serving {
+        servers: config.servers.iter().map(entry).collect::<Result<_, _>>()?,
+        policy: policy(config)?,
+        identity: identity(config)?,
+        calls_per_minute: config.limits.calls_per_minute,
+        park_ttl: longest.unwrap_or(Duration::from_secs(300)),
+        root: config.mcp.root.clone(),
+        eras,
+        page_size: config.mcp.page_size,
+        name_length: config.mcp.name_length,
+    })
 }
 
 struct Both {
@@ -143,6 +223,8 @@ fn runtime(
 }
 
 fn server_setup(server: &config::Server, eras: Eras, runtime: &Runtime) -> Result<ServerSetup, CommandError> {
+    // What belongs to this server ends with it, and not before the gate does.
+    let runtime = &Runtime { shutdown: runtime.shutdown.child_token(), ..runtime.clone() };
     let credential = match &server.kind {
         ServerKind::Remote(remote) => remote.credential.clone(),
         ServerKind::Child(_) | ServerKind::Builtin(_) => None,
@@ -166,6 +248,7 @@ fn server_setup(server: &config::Server, eras: Eras, runtime: &Runtime) -> Resul
         renewal: None,
         eras,
         holds_children: matches!(server.kind, ServerKind::Child(_)),
+        ends: runtime.shutdown.clone().drop_guard(),
     })
 }
 

@@ -7,4 +7,5 @@ pub mod commands;
 pub mod config;
 pub mod gate;
 pub mod log;
+pub mod reload;
 pub mod stdio_door;

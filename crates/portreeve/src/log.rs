@@ -18,6 +18,7 @@ use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt::{MakeWriter, format::Writer, time::FormatTime},
     layer::SubscriberExt as _,
+    reload,
 };
 
 /// The most that waits in memory. A busy gate logs a few MB a second; this bridges a pause of stderr of that order.
@@ -102,10 +103,11 @@ enum WriterPhase {
 ///
 /// # Errors
 /// The thread cannot be started, or there is a log already.
-pub fn start(log: &Log) -> Result<(LogSink, LogGuard), LogError> {
+pub fn start(log: &Log) -> Result<(LogSink, LogGuard, Levels), LogError> {
     let (sink, guard) = sink(io::stderr(), style(log.format)).map_err(LogError::Thread)?;
-    tracing::subscriber::set_global_default(subscriber(log.level, &sink)).map_err(|_| LogError::Twice)?;
-    Ok((sink, guard))
+    let (subscriber, levels) = subscriber(log.level, &sink);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
+    Ok((sink, guard, levels))
 }
 
 /// A sink over any output.
@@ -133,7 +135,30 @@ pub fn sink(out: impl Write + Send + 'static, style: Style) -> io::Result<(LogSi
 
 /// What turns tracing events into lines of the sink. Other people's crates are heard from `warn` on, unless everything
 /// is asked for: their details are seldom about this gate.
-pub fn subscriber(level: LogLevel, sink: &LogSink) -> impl Subscriber + Send + Sync + use<> {
+pub fn subscriber(level: LogLevel, sink: &LogSink) -> (impl Subscriber + Send + Sync + use<>, Levels) {
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let format = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(sink.clone());
+    let layer = match sink.style {
+        Style::Json => {
+            format.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+        Style::Text => format.boxed(),
+    };
+    let set = move |level| handle.reload(self::filter(level)).is_ok();
+    (tracing_subscriber::registry().with(layer.with_filter(filter)), Levels(Box::new(set)))
+}
+
+/// Changes what is logged while the program runs.
+pub struct Levels(Box<dyn Fn(LogLevel) -> bool + Send + Sync>);
+
+impl Levels {
+    /// Logs what is this important, from now on; whether there still is a log.
+    pub fn set(&self, level: LogLevel) -> bool {
+        (self.0)(level)
+    }
+}
+
+fn filter(level: LogLevel) -> Targets {
     let ours = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -143,15 +168,7 @@ pub fn subscriber(level: LogLevel, sink: &LogSink) -> impl Subscriber + Send + S
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let others = if level == LogLevel::Trace { LevelFilter::TRACE } else { ours.min(LevelFilter::WARN) };
-    let filter = Targets::new().with_target("portreeve", ours).with_default(others);
-    let format = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(sink.clone());
-    let layer = match sink.style {
-        Style::Json => {
-            format.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
-        }
-        Style::Text => format.boxed(),
-    };
-    tracing_subscriber::registry().with(layer.with_filter(filter))
+    Targets::new().with_target("portreeve", ours).with_default(others)
 }
 
 fn style(format: LogFormat) -> Style {
@@ -458,7 +475,7 @@ mod tests {
             (Style::Text, LogLevel::Off, &[][..]),
         ] {
             let (sink, guard, seen) = open(style);
-            tracing::subscriber::with_default(subscriber(level, &sink), || {
+            tracing::subscriber::with_default(subscriber(level, &sink).0, || {
                 tracing::info!(target: "portreeve_gateway", server = "files", "hello");
                 tracing::debug!(target: "portreeve_gateway", "detail");
                 tracing::debug!(target: "hyper", "their detail");

@@ -21,7 +21,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A pipe broke.
 pub async fn serve(
     gateway: Arc<Gateway>,
-    server: Arc<Server>,
+    server: &Server,
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     stop: CancellationToken,

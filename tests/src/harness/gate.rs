@@ -56,13 +56,7 @@ impl GateBuilder {
     pub(crate) async fn start_in(self, directory: TempDir) -> Gate {
         // JSON is YAML.
         std::fs::write(directory.path().join("portreeve.yaml"), self.config.to_string()).expect("writable");
-        let arguments = ["serve", "--config", "portreeve.yaml", "--data", "data"];
-        let running = Running::start(portreeve(), &arguments, directory.path());
-        let line = running.prints("http://").await;
-        let url = line.split("http://").nth(1).expect("just found");
-        let authority = url.split('/').next().expect("there is always a first part");
-        let address = authority.parse().unwrap_or_else(|error| panic!("{error} in {line:?}"));
-        Gate { running, address, directory }
+        Gate::over(directory).await
     }
 }
 
@@ -74,6 +68,22 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// A gate over the `portreeve.yaml` in this directory.
+    pub(crate) async fn over(directory: TempDir) -> Self {
+        let arguments = ["serve", "--config", "portreeve.yaml", "--data", "data"];
+        let running = Running::start(portreeve(), &arguments, directory.path());
+        let line = running.prints("http://").await;
+        let url = line.split("http://").nth(1).expect("just found");
+        let authority = url.split('/').next().expect("there is always a first part");
+        let address = authority.parse().unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        Self { running, address, directory }
+    }
+
+    /// Where its configuration and its data lie.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// A gate without servers, on a free port of loopback.
     pub(crate) fn of() -> GateBuilder {
         let config =

@@ -62,6 +62,16 @@ impl Running {
         self.line(&self.stderr, text).await
     }
 
+    /// Waits until this many lines of the log contain this text.
+    pub(crate) async fn logs_times(&self, text: &str, times: usize) {
+        let mut lines = self.stderr.clone();
+        let enough = |lines: &Vec<String>| lines.iter().filter(|line| line.contains(text)).count() >= times;
+        let seen = tokio::time::timeout(super::PATIENCE, lines.wait_for(enough))
+            .await
+            .is_ok_and(|seen| seen.is_ok());
+        assert!(seen, "not {times} lines with {text:?}; stderr {:#?}", self.stderr.borrow().as_slice());
+    }
+
     /// Every line of the log so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.stderr.borrow().clone()

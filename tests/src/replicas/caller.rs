@@ -120,6 +120,9 @@ impl Calls {
     }
 }
 
+/// How a call ends whose second session was gone as well.
+pub(super) const GONE: &str = "the new session was gone at once";
+
 /// A legacy client with its session.
 pub(super) struct LegacyCaller {
     calls: Arc<Calls>,
@@ -159,7 +162,7 @@ impl LegacyCaller {
                 Err(Trouble::Cut(cut)) => return End::Transport(cut),
             }
         }
-        End::Transport("the new session was gone at once".to_owned())
+        End::Transport(GONE.to_owned())
     }
 
     async fn once(&mut self, number: u64) -> Result<End, Trouble> {

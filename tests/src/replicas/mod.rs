@@ -113,6 +113,8 @@ struct Run {
     lines: Lines,
     elsewhere: usize,
     arrivals: usize,
+    /// Whether the replicas had a coordinator.
+    coordinated: bool,
 }
 
 /// What happens to the replicas after this many calls have ended.
@@ -151,7 +153,8 @@ async fn run(event: Event) -> Run {
     }
     let load = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
     let elsewhere = load(&calls.arrivals.elsewhere);
-    Run { ends, lines: ledger.lines(), elsewhere, arrivals: elsewhere + load(&calls.arrivals.at_owner) }
+    let (coordinated, arrivals) = (redis.is_some(), elsewhere + load(&calls.arrivals.at_owner));
+    Run { ends, lines: ledger.lines(), elsewhere, arrivals, coordinated }
 }
 
 async fn disturb(event: &Event, replicas: &mut [Replica; 2]) {
@@ -255,6 +258,9 @@ async fn a_rolling_restart_loses_no_call_that_has_not_reached_its_server() {
         .ends
         .iter()
         .filter(|(number, end)| !matches!(end, End::Result(_)) && !run.lines.began.contains_key(number))
+        // Without a coordinator nobody takes over the sessions of a replica that ends, not even of one that has just been
+        // opened there: such a call is answered 404 and may be made again.
+        .filter(|(_, end)| run.coordinated || !matches!(end, End::Transport(why) if why == caller::GONE))
         .collect();
     assert!(lost.is_empty(), "these were lost before they reached their server: {lost:?}");
 }

@@ -237,7 +237,7 @@ fn send_question(inner: &mut Inner, kind: AskKind, params: Option<&RawJson>) -> 
     let answer = session.ask(number);
     let id = Id::text(&inner.gateway.seal_ask(&inner.principal, inner.server.door(), number));
     inner.outbox.push_back(frame::encode_request(&id, kind.method().as_str(), params));
-    inner.ask_deadline = Some(Box::pin(tokio::time::sleep(inner.gateway.park_ttl)));
+    inner.ask_deadline = Some(Box::pin(tokio::time::sleep(inner.gateway.park_ttl())));
     Some(AtClient { number, id, answer })
 }
 

@@ -239,13 +239,13 @@ pub(super) fn only_waits(inner: &Inner, asks: &[InputRequest]) -> bool {
 
 /// The time to give the server, or `None` when it has had as much as a person gets for an answer.
 pub(super) fn patience(inner: &mut Inner) -> Option<Pin<Box<Sleep>>> {
-    let in_time = inner.pages.waited < inner.gateway.park_ttl;
+    let in_time = inner.pages.waited < inner.gateway.park_ttl();
     in_time.then(|| Box::pin(tokio::time::sleep(inner.pages.next_pause())))
 }
 
 /// What a server hears that asks, among other things, for a page that was agreed to; it is given up once it has had time.
 pub(super) fn known_answer(inner: &Inner, url: &Text) -> Option<Outcome> {
-    let in_time = inner.pages.waited < inner.gateway.park_ttl;
+    let in_time = inner.pages.waited < inner.gateway.park_ttl();
     let answer = if in_time { Outcome::Result(ACCEPT) } else { refusal(AskKind::Elicit) };
     inner.pages.agreed.contains(url).then_some(answer)
 }

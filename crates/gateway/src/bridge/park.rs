@@ -61,7 +61,7 @@ pub(crate) fn park(mut inner: Box<Inner>) -> Outcome {
     let owner = gateway.clone();
     let timer = gateway.waiting.spawn(async move {
         tokio::select! {
-            () = tokio::time::sleep(owner.park_ttl) => {}
+            () = tokio::time::sleep(owner.park_ttl()) => {}
             () = owner.parking_ends.cancelled() => {}
         }
         if let Some(inner) = owner.parking.expire(call, round) {

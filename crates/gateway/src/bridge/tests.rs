@@ -223,20 +223,25 @@ impl Shape {
             renewal: None,
             eras: crate::Eras::Both,
             holds_children: self.holds_children,
+            ends: CancellationToken::new().drop_guard(),
         };
         let records = Arc::new(Records::default());
         let gate = Gateway::new(Setup {
-            servers: vec![setup],
-            policy: Policy::default(),
-            identity: Identity::loopback(),
+            serving: crate::Serving {
+                servers: vec![crate::Entry::New(Box::new(setup))],
+                policy: Policy::default(),
+                identity: Identity::loopback(),
+                calls_per_minute: None,
+                park_ttl: TTL,
+                root: None,
+                eras: crate::Eras::Both,
+                page_size: 1000,
+                name_length: 64,
+            },
             seals: KeyRing::from_secrets(&[Secret::new("a secret that is long enough for a key".repeat(2))])
                 .unwrap(),
             replica: ReplicaSetup { id: ReplicaId::new("one"), peers: None, coordinator: Coordinator::Alone },
             limits: self.limits,
-            park_ttl: TTL,
-            eras: crate::Eras::Both,
-            page_size: 1000,
-            name_length: 64,
             recorder: records.clone(),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -326,7 +331,7 @@ fn everything() -> Value {
 
 impl Bench {
     fn up(&self) -> Arc<Server> {
-        self.gate.server("up").unwrap().clone()
+        self.gate.server("up").unwrap()
     }
 
     fn inbound(&self, method: Method, params: &Value, id: u64) -> Inbound {

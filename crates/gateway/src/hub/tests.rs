@@ -75,8 +75,9 @@ impl Play {
             renewal: None,
             eras: Eras::Both,
             holds_children: false,
+            ends: CancellationToken::new().drop_guard(),
         };
-        let server = Server::new(setup, Hub::new(TaskTracker::new(), CancellationToken::new()));
+        let server = Server::new(setup, Hub::new(TaskTracker::new(), &CancellationToken::new()));
         let key = Whose { isolation: IsolationKey::new("k"), capabilities: ClientCapabilities::none() };
         Self { server, watches, key }
     }
@@ -112,7 +113,7 @@ async fn settle() {
 }
 
 fn heard(listener: &Listener) -> Vec<Notice> {
-    std::iter::from_fn(|| listener.next().now_or_never()).collect()
+    std::iter::from_fn(|| listener.next().now_or_never().flatten()).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -86,6 +86,14 @@ impl Sessions {
         lock(&self.revoked).contains_key(&self.hasher.hash_one(id))
     }
 
+    /// All of them, as they are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.shards
+            .iter()
+            .flat_map(|shard| lock(shard).iter().map(|known| known.0.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }

@@ -95,7 +95,7 @@ impl Holds {
         });
         all.insert(key.clone(), Arc::clone(&hold));
         let guard = Guard { all: Arc::clone(&self.0), key, hold: Arc::clone(&hold) };
-        let (ttl, closing) = (far.gateway.park_ttl, far.gateway.closing.clone());
+        let (ttl, closing) = (far.gateway.park_ttl(), far.gateway.closing.clone());
         let (ctx, gateway) = (far.ctx.clone(), far.gateway.clone());
         let roots = far.server.roots.clone();
         far.gateway.tracker.spawn(async move {

@@ -50,14 +50,14 @@ impl LocalClient {
         config.keys.clear();
         config.log.level = config.log.level.min(LogLevel::Warn);
         // A second client of one process finds the log already there.
-        let log = log::start(&config.log).ok().map(|(_, guard)| guard);
+        let log = log::start(&config.log).ok().map(|(_, guard, _)| guard);
         let gate = Gate::build(&config, SealFrom::Process, Eras::Both, None, None)?;
         Ok(Self { gate, server: server.to_owned(), _log: log })
     }
 
     /// One request to its answer; what happens meanwhile is told to `heard`.
     pub(super) async fn ask(&self, method: Method, params: Params, mut heard: impl FnMut(&[u8])) -> Outcome {
-        let Some(server) = self.gate.gateway.server(&self.server).cloned() else {
+        let Some(server) = self.gate.gateway.server(&self.server) else {
             return Outcome::Error(RpcError::new(Code::INTERNAL, "the server is gone"));
         };
         let meta = RawJson::from_static(r#"{"progressToken":1}"#);

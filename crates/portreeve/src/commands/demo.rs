@@ -23,7 +23,7 @@ pub fn run(arguments: &DemoArguments) -> Result<Exit, CommandError> {
     match arguments.transport {
         DemoTransport::Stdio => {
             config.log.level = LogLevel::Warn;
-            runtime()?.block_on(stdio::serve(&config, "demo", eras))
+            runtime()?.block_on(stdio::serve(&config, eras))
         }
         DemoTransport::Http => over_http(arguments, config, eras, "mcp"),
         DemoTransport::Sse if arguments.era == DemoEra::Modern => {
@@ -46,5 +46,5 @@ fn over_http(
     }
     config.listen = arguments.listen;
     let banner = |url: &str| format!("demo server: {url}/{path}\n");
-    runtime()?.block_on(serve::serve(&config, SealFrom::Process, eras, banner))
+    runtime()?.block_on(serve::serve(&config, SealFrom::Process, eras, None, banner))
 }

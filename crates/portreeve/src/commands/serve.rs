@@ -3,9 +3,10 @@
 use super::{CommandError, Exit, Setup, runtime};
 use crate::{
     cli::{ServeArguments, print},
-    config::{Config, Source},
+    config::{Config, Source, check_exposure},
     gate::{Gate, SealFrom},
     log,
+    reload::{Following, Reloads},
 };
 use portreeve_edge::{Allowed, Bound, Edge, EdgeSetup};
 use portreeve_gateway::Eras;
@@ -30,23 +31,25 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// # Errors
 /// It could not be done; the error has the exit code.
 pub fn run(setup: &Setup, arguments: &ServeArguments) -> Result<Exit, CommandError> {
-    let mut config = setup.loaded.config.clone();
-    if let Some(listen) = arguments.listen {
-        if !listen.ip().is_loopback() && config.keys.is_empty() {
-            return Err(CommandError::plain(
-                Exit::Usage,
-                format!(
-                    "without keys the gate stays on loopback, so it does not listen on {listen}; add `keys` to the configuration"
-                ),
-            ));
-        }
-        config.listen = listen;
-    }
-    let source = setup.loaded.source.clone();
+    let listen = arguments.listen;
+    let config = adjusted(setup.loaded.config.clone(), listen)?;
+    let loaded = &setup.loaded;
+    let reloads = Reloads::of(loaded, move |config| adjusted(config, listen));
     let data = setup.data.clone();
     runtime()?.block_on(async move {
-        serve(&config, SealFrom::Data(&data), Eras::Both, |url| banner(&config, &source, url)).await
+        let banner = |url: &str| banner(&config, &loaded.source, url);
+        serve(&config, SealFrom::Data(&data), Eras::Both, reloads, banner).await
     })
+}
+
+/// A configuration with what the arguments say instead.
+fn adjusted(mut config: Config, listen: Option<SocketAddr>) -> Result<Config, CommandError> {
+    let Some(listen) = listen else { return Ok(config) };
+    if let Some((what, mend)) = check_exposure(listen, &config) {
+        return Err(CommandError::plain(Exit::Usage, format!("{what}; {mend}")));
+    }
+    config.listen = listen;
+    Ok(config)
 }
 
 /// Serves a configuration until a signal ends it. `banner` is what a person reads first.
@@ -54,9 +57,10 @@ pub(super) async fn serve(
     config: &Config,
     seal: SealFrom<'_>,
     eras: Eras,
+    reloads: Option<Reloads>,
     banner: impl FnOnce(&str) -> String,
 ) -> Result<Exit, CommandError> {
-    let (sink, _guard) = log::start(&config.log)
+    let (sink, _guard, levels) = log::start(&config.log)
         .map_err(|error| CommandError::new(Exit::Failed, "cannot start the log", error))?;
     let replicas = match &config.replicas {
         Some(replicas) => Some(bind(replicas.listen).await?),
@@ -73,6 +77,9 @@ pub(super) async fn serve(
     let edge = edge(config, &gate, bound.address());
     // Before anybody knows of the gate: whoever ends it as soon as it stands ends it properly.
     let mut signals = Signals::catch()?;
+    let following = reloads.map(Following::start).transpose();
+    let following =
+        following.map_err(|error| CommandError::new(Exit::Failed, "cannot wait for SIGHUP", error))?;
     print(banner(&url).as_bytes())?;
     tracing::info!(listen = %bound.address(), servers = config.servers.len(), "the gate stands");
     let stop = CancellationToken::new();
@@ -87,11 +94,22 @@ pub(super) async fn serve(
         gate.gateway.tracker().spawn(edge.clone().serve_replicas(bound, drained.clone()));
     }
     gate.gateway.tracker().spawn(heartbeat(stop.clone()));
-    signals.told_to_end().await;
+    tokio::select! {
+        () = signals.told_to_end() => {}
+        () = follow(following, &gate, &levels) => {}
+    }
     close(&gate, &edge, &stop, serving, several, &mut signals).await;
     drained.cancel();
     gate.end().await;
     Ok(Exit::Done)
+}
+
+/// Keeps the gate at what its configuration says, if that is a file.
+async fn follow(following: Option<Following>, gate: &Gate, levels: &log::Levels) {
+    match following {
+        Some(following) => following.run(gate, levels).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The HTTP side of a gate that listens at this address.
@@ -101,7 +119,6 @@ fn edge(config: &Config, gate: &Gate, address: SocketAddr) -> Arc<Edge> {
         gateway: gate.gateway.clone(),
         allowed: Allowed::new(address, public.as_ref(), &config.allowed_hosts, &config.allowed_origins),
         sse_after: config.mcp.sse_after,
-        root: config.mcp.root.as_ref().map(|name| name.as_str().to_owned()),
         metrics: gate.metrics.clone(),
     })
 }

@@ -7,8 +7,9 @@ use crate::{
     gate::{Gate, SealFrom},
     log, stdio_door,
 };
+use http::{HeaderName, HeaderValue};
 use portreeve_gateway::Eras;
-use portreeve_model::ServerName;
+use portreeve_model::{Secret, ServerName, UpstreamCredential};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 /// # Errors
 /// It could not be done; the error has the exit code.
 pub fn run(setup: Option<&Setup>, arguments: &StdioArguments) -> Result<Exit, CommandError> {
-    let (config, name) = match (&arguments.connect, setup) {
-        (Some(url), _) => connected(url)?,
+    let config = match (&arguments.connect, setup) {
+        (Some(url), _) => connected(url, arguments)?,
         (None, Some(setup)) => chosen(&setup.loaded.config, &arguments.servers)?,
         (None, None) => {
             return Err(CommandError::plain(
@@ -27,61 +28,69 @@ pub fn run(setup: Option<&Setup>, arguments: &StdioArguments) -> Result<Exit, Co
             ));
         }
     };
-    runtime()?.block_on(serve(&config, name.as_str(), Eras::Both))
+    runtime()?.block_on(serve(&config, Eras::Both))
 }
 
 /// A gate whose one server is the address of another gate, or of any server.
-fn connected(url: &str) -> Result<(Config, ServerName), CommandError> {
+fn connected(url: &str, arguments: &StdioArguments) -> Result<Config, CommandError> {
     let wrong = |error: &dyn std::fmt::Display| {
         CommandError::plain(Exit::Usage, format!("`--connect {url}`: {error}"))
     };
     let uri: http::Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error))?;
     let name = ServerName::new("gate").map_err(|error| wrong(&error))?;
+    let key = arguments.key.clone().filter(|key| !key.is_empty());
     let remote = Remote {
         url: uri,
         transport: Transport::Auto,
-        headers: Vec::new(),
-        credential: None,
+        headers: arguments.header.iter().map(|text| header(text)).collect::<Result<_, _>>()?,
+        credential: key.map(|key| UpstreamCredential::bearer(Secret::new(key))),
         replay: Replay::Unknown,
     };
     let mut config = Config::demo();
     config.log.level = LogLevel::Warn;
-    config.servers = vec![config::Server::new(name.clone(), ServerKind::Remote(remote))];
-    Ok((config, name))
+    config.servers = vec![config::Server::new(name, ServerKind::Remote(remote))];
+    Ok(config)
 }
 
-/// The one server that is meant.
-fn chosen(config: &Config, names: &[String]) -> Result<(Config, ServerName), CommandError> {
-    let known: Vec<&str> = config.servers.iter().map(|server| server.name.as_str()).collect();
-    let usage = |text: String| {
-        CommandError::plain(Exit::Usage, format!("{text}; the configuration has: {}", known.join(", ")))
-    };
-    let name = match names {
-        [name] => config
-            .server(name)
-            .map(|server| server.name.clone())
-            .ok_or_else(|| usage(format!("no server `{name}`")))?,
-        [] => match (&config.mcp.root, config.servers.as_slice()) {
-            (Some(root), _) => root.clone(),
-            (None, [only]) => only.name.clone(),
-            _ => return Err(usage("name the one server to serve".to_owned())),
-        },
-        _ => return Err(usage("one server a pipe: name just one".to_owned())),
-    };
+/// `Name: value`. The value may be a secret and is never said.
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), CommandError> {
+    let wrong = |what: &str| CommandError::plain(Exit::Usage, format!("`--header`: {what}"));
+    let (name, value) = text.split_once(':').ok_or_else(|| wrong("write it as `Name: value`"))?;
+    let name =
+        name.trim().parse().map_err(|_| wrong(&format!("`{}` is no name of a header", name.trim())))?;
+    let mut value = HeaderValue::from_str(value.trim())
+        .map_err(|_| wrong(&format!("the value of `{name}` cannot be sent")))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// The servers that are meant: those that were named, the one that has the root, or all.
+fn chosen(config: &Config, names: &[String]) -> Result<Config, CommandError> {
     let mut config = config.clone();
+    for name in names {
+        if config.server(name).is_none() {
+            let known: Vec<&str> = config.servers.iter().map(|server| server.name.as_str()).collect();
+            let text = format!("no server `{name}`; the configuration has: {}", known.join(", "));
+            return Err(CommandError::plain(Exit::Usage, text));
+        }
+    }
+    let root = config.mcp.root.take().filter(|_| names.is_empty());
     // Other servers are not reachable over this pipe, so nothing of them has to run.
-    config.servers.retain(|server| server.name == name);
+    config.servers.retain(|server| match &root {
+        Some(root) => server.name == *root,
+        None => names.is_empty() || names.iter().any(|name| *name == server.name.as_str()),
+    });
     config.keys.clear();
     if config.log.level > LogLevel::Warn {
         // A client that starts a command shows its stderr to a person.
         config.log.level = LogLevel::Warn;
     }
-    Ok((config, name))
+    Ok(config)
 }
 
 /// Serves stdin and stdout until they close.
-pub(super) async fn serve(config: &Config, name: &str, eras: Eras) -> Result<Exit, CommandError> {
-    let (sink, _guard) = log::start(&config.log)
+pub(super) async fn serve(config: &Config, eras: Eras) -> Result<Exit, CommandError> {
+    let (sink, _guard, _) = log::start(&config.log)
         .map_err(|error| CommandError::new(Exit::Failed, "cannot start the log", error))?;
     let gate = Gate::build(
         config,
@@ -90,8 +99,8 @@ pub(super) async fn serve(config: &Config, name: &str, eras: Eras) -> Result<Exi
         Some(sink).filter(|_| config.log.level >= LogLevel::Info),
         None,
     )?;
-    let Some(server) = gate.gateway.server(name).cloned() else {
-        return Err(CommandError::plain(Exit::Usage, format!("no server `{name}`")));
+    let Some(server) = gate.gateway.root() else {
+        return Err(CommandError::plain(Exit::Usage, "the configuration has no server"));
     };
     let stop = CancellationToken::new();
     let told = stop.clone();
@@ -103,7 +112,7 @@ pub(super) async fn serve(config: &Config, name: &str, eras: Eras) -> Result<Exi
         std::future::pending::<()>().await;
     };
     let serving =
-        stdio_door::serve(gate.gateway.clone(), server, tokio::io::stdin(), tokio::io::stdout(), stop);
+        stdio_door::serve(gate.gateway.clone(), &server, tokio::io::stdin(), tokio::io::stdout(), stop);
     let served = tokio::select! {
         served = serving => served,
         () = waiting => Ok(()),

@@ -3,6 +3,7 @@
 
 use super::{Config, Lookup, Problem, Warning, parse};
 use std::{
+    cell::RefCell,
     ffi::OsString,
     fs::File,
     io::{self, Read},
@@ -21,6 +22,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// Where it came from.
     pub source: Source,
+    /// The files that its references read.
+    pub files: Vec<PathBuf>,
 }
 
 /// Where a configuration came from.
@@ -74,7 +77,7 @@ pub fn load(given: Option<&Path>) -> Result<Loaded, LoadError> {
             Err(source) => return Err(LoadError::Read { path, source }),
         }
     }
-    Ok(Loaded { config: Config::demo(), warnings: Vec::new(), source: Source::Demo })
+    Ok(Loaded { config: Config::demo(), warnings: Vec::new(), source: Source::Demo, files: Vec::new() })
 }
 
 /// Whether a file may be absent: the usual places are optional, a file that somebody named is not.
@@ -104,8 +107,12 @@ fn is_absent(error: &io::Error) -> bool {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load_text(path: &Path, text: &str) -> Result<Loaded, LoadError> {
-    match parse(text, &path.to_string_lossy(), &Machine) {
-        Ok((config, warnings)) => Ok(Loaded { config, warnings, source: Source::File(path.to_owned()) }),
+    let machine = Machine::default();
+    match parse(text, &path.to_string_lossy(), &machine) {
+        Ok((config, warnings)) => {
+            let (source, files) = (Source::File(path.to_owned()), machine.files.into_inner());
+            Ok(Loaded { config, warnings, source, files })
+        }
         Err(problems) => Err(LoadError::Wrong { file: path.to_owned(), problems }),
     }
 }
@@ -139,7 +146,11 @@ pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
 }
 
 /// References answered by this machine.
-struct Machine;
+#[derive(Default)]
+struct Machine {
+    /// What was read.
+    files: RefCell<Vec<PathBuf>>,
+}
 
 impl Lookup for Machine {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
@@ -152,6 +163,7 @@ impl Lookup for Machine {
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {
+        self.files.borrow_mut().push(path.to_owned());
         read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => "there is no such file".to_owned(),
             io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
@@ -236,7 +248,7 @@ mod tests {
             (directory.path().join("absent"), Err("there is no such file")),
             (directory.path().to_owned(), Err("it is a directory")),
         ] {
-            assert_eq!(Machine.file(&path), expected.map_err(str::to_owned), "{}", path.display());
+            assert_eq!(Machine::default().file(&path), expected.map_err(str::to_owned), "{}", path.display());
         }
     }
 
@@ -257,5 +269,6 @@ mod tests {
             .unwrap();
         let loaded = load(Some(&good)).unwrap();
         assert_eq!((loaded.source, loaded.warnings), (Source::File(good), vec![]));
+        assert_eq!(loaded.files, [directory.path().join("token")], "what a change of it is watched for");
     }
 }

@@ -6,7 +6,7 @@ use portreeve_model::{Deadlines, KeyName, Limits, Secret, ServerName, UpstreamCr
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// A checked configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where the gate listens (`listen`).
     pub listen: SocketAddr,
@@ -44,7 +44,7 @@ pub struct Metrics {
 }
 
 /// `replicas`: how the processes of one gate find and reach each other.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replicas {
     /// Where the other replicas reach this one (`replicas.listen`); nobody else has business there.
     pub listen: SocketAddr,
@@ -55,7 +55,7 @@ pub struct Replicas {
 }
 
 /// One entry of `servers`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// The name: `/mcp/<name>`.
     pub name: ServerName,
@@ -78,7 +78,7 @@ pub struct Server {
 }
 
 /// How a server is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerKind {
     /// A child process that speaks over its stdin and stdout.
     Child(Child),
@@ -89,7 +89,7 @@ pub enum ServerKind {
 }
 
 /// `command`, `args`, `env`, `cwd`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {
     /// The program: a path, or a name to be found in `PATH`.
     pub command: String,
@@ -102,7 +102,7 @@ pub struct Child {
 }
 
 /// `url`, `transport`, `headers`, `credential`, `replay`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
     /// The address; `http` or `https`, with a host, without user information or fragment.
     pub url: Uri,
@@ -208,7 +208,7 @@ pub struct Mcp {
 }
 
 /// One entry of `keys`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Who the key is in records.
     pub name: KeyName,
