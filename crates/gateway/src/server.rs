@@ -205,6 +205,16 @@ impl Core {
         &self.name
     }
 
+    /// What carries its messages, as far as that is known.
+    pub fn transport(&self) -> Option<&'static str> {
+        self.service.transport()
+    }
+
+    /// What the server is, or why that cannot be said, in words for whoever runs the gate.
+    pub async fn examine(&self, principal: &Principal) -> Result<Arc<Description>, Failure> {
+        self.describe(self.isolation_key(principal, None), Version::NEWEST).await
+    }
+
     /// Which eras its door serves.
     pub fn eras(&self) -> Eras {
         self.eras

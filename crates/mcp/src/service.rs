@@ -416,6 +416,11 @@ pub trait Service: Send + Sync + 'static {
     /// Watches for what the server says outside calls.
     fn watch(&self, ctx: Ctx, filter: WatchFilter) -> Watch;
 
+    /// What carries the messages, if anything does and it is known by now: `stdio`, `streamable-http` or `http+sse`.
+    fn transport(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Ids of URL elicitations that the server says are done, wherever it says so (spec 2025-11-25:
     /// `notifications/elicitation/complete`). Servers that say no such thing keep silent.
     fn completed(&self) -> BoxStream<'static, Text> {

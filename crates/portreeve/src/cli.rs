@@ -13,6 +13,8 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::PathBuf,
+    str::FromStr,
+    time::Duration,
 };
 
 const EXITS: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 a server could not be reached; \
@@ -51,6 +53,13 @@ pub enum Command {
 
 Exit codes: 0 the configuration can be used (warnings may be printed); 2 it cannot.")]
     Check(CheckArguments),
+    /// Try every server and say what it is and what is wrong
+    #[command(after_help = "Examples:
+  portreeve doctor                         all servers of the configuration
+  portreeve doctor files tickets --json
+
+Exit codes: 0 all servers answer; 2 wrong usage or configuration; 3 a server has a fault.")]
+    Doctor(DoctorArguments),
     /// Call a tool from a terminal; progress and questions appear on stderr
     #[command(after_help = "Examples:
   portreeve call demo echo '{\"text\": \"hello\"}'
@@ -142,6 +151,35 @@ pub struct CheckArguments {
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// The servers; without them all of the configuration
+    #[arg(value_name = "SERVER")]
+    pub servers: Vec<String>,
+    /// How long each server may take, such as `90s`
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub timeout: Patience,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Configuration and data.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// A duration as the configuration writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience(pub Duration);
+
+impl FromStr for Patience {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        config::duration(text).map(Self)
+    }
 }
 
 /// `call`.
@@ -238,6 +276,7 @@ fn dispatch(command: &Command) -> Result<Exit, CommandError> {
         Command::Stdio(arguments) => commands::stdio::run(Some(&setup(&arguments.places)?), arguments),
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Call(arguments) => commands::call::run(&setup(&arguments.places)?, arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&setup(&arguments.places)?, arguments),
         Command::Tools(arguments) => commands::tools::run(&setup(&arguments.places)?, arguments),
         Command::Demo(arguments) => commands::demo::run(arguments),
         Command::Completions { shell } => {
@@ -356,7 +395,9 @@ mod tests {
             ("completions", false),
             ("man", true),
             ("", false),
-            ("doctor", false),
+            ("doctor", true),
+            ("doctor a b --json --timeout 5s", true),
+            ("doctor --timeout 5", false),
         ] {
             let parsed = Cli::try_parse_from(arguments(&format!("portreeve {line}")));
             assert_eq!(parsed.is_ok(), good, "{line}: {parsed:?}");

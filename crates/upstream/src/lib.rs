@@ -139,6 +139,13 @@ impl Service for Upstream {
         }
     }
 
+    fn transport(&self) -> Option<&'static str> {
+        match &self.0 {
+            Inner::Http(http) => http.transport(),
+            Inner::Stdio(_) => Some("stdio"),
+        }
+    }
+
     fn completed(&self) -> BoxStream<'static, Text> {
         match &self.0 {
             Inner::Http(http) => http.completed(),

@@ -105,6 +105,8 @@ pub(crate) struct Link {
     board: Switchboard,
     described: OnceLock<Arc<Description>>,
     obituary: OnceLock<String>,
+    /// The first line of a child that was no message.
+    noise: OnceLock<String>,
     level: AtomicU8,
     levelling: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -116,6 +118,18 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// It said something that is no message.
+    pub(crate) fn made_noise(&self, line: &str) {
+        // The first line says enough.
+        let _ = self.noise.set(line.to_owned());
+    }
+
+    /// What there is to say about its noise, for whoever wonders why it does not answer.
+    pub(crate) fn noise(&self) -> String {
+        let said = |line: &String| format!("; what it prints on stdout is no message: {line}");
+        self.noise.get().map(said).unwrap_or_default()
+    }
+
     /// A line, and the queue that its carrier reads. The carrier closes the queue when it takes no more messages.
     pub(crate) fn new(setup: Setup<'_>) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
         let (writer, queue) = mpsc::channel(QUEUE);
@@ -131,6 +145,7 @@ impl Link {
             ),
             described: OnceLock::new(),
             obituary: OnceLock::new(),
+            noise: OnceLock::new(),
             level: AtomicU8::new(u8::MAX),
             levelling: tokio::sync::Mutex::new(()),
             tasks: setup.tracker.clone(),

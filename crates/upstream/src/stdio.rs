@@ -214,9 +214,11 @@ impl Stdio {
         let closing = Closing::new(&link);
         let ids = || self.next_id();
         let agreed = handshake::run(&link, ctx, self.config.era, first, &ids);
-        let limit = self.config.deadlines.call;
+        let call = self.config.deadlines.call;
+        // A little less, so that whoever waits for as long as a call may take still hears why.
+        let limit = call - call / 20;
         let agreed = tokio::time::timeout(limit, agreed).await.unwrap_or_else(|_| {
-            let text = format!("the child did not answer within {limit:?}");
+            let text = format!("the child did not answer within {call:?}{}", link.noise());
             Err(Trouble::Failed(Failure::new(FailureKind::Unreachable, text)))
         });
         match agreed {

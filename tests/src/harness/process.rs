@@ -72,6 +72,14 @@ impl Running {
         assert!(seen, "not {times} lines with {text:?}; stderr {:#?}", self.stderr.borrow().as_slice());
     }
 
+    /// Everything that it printed on stdout, once that is closed.
+    pub(crate) async fn printed(&self) -> String {
+        let mut lines = self.stdout.clone();
+        // The sender goes when the output is closed.
+        soon("the end of stdout", async { while lines.changed().await.is_ok() {} }).await;
+        lines.borrow().iter().map(|line| format!("{line}\n")).collect()
+    }
+
     /// Every line of the log so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.stderr.borrow().clone()

@@ -3,16 +3,19 @@
 
 use super::{CommandError, Exit, Setup};
 use crate::{
-    config::LogLevel,
+    config::{Config, LogLevel},
     gate::{Gate, SealFrom},
     log::{self, LogGuard},
 };
 use futures_util::StreamExt;
 use portreeve_gateway::{Eras, Inbound, Last, ModernEnvelope, Out, Reply, error};
 use portreeve_mcp::{
-    ClientCapabilities, Code, Id, Method, Outcome, Params, RawJson, RpcError, Version, frame, meta::Meta,
+    ClientCapabilities, Code, Id, Method, Outcome, Params, RawJson, RpcError, Version, frame,
+    meta::Meta,
+    service::{Description, Failure},
 };
 use portreeve_model::{Principal, PrincipalKind};
+use std::sync::Arc;
 
 /// One server, from inside.
 pub(super) struct LocalClient {
@@ -40,7 +43,11 @@ pub(super) fn exit_of(error: &RpcError) -> Exit {
 impl LocalClient {
     /// A gateway for this one server of the configuration.
     pub(super) fn new(setup: &Setup, server: &str) -> Result<Self, CommandError> {
-        let mut config = setup.loaded.config.clone();
+        Self::of(setup.loaded.config.clone(), server)
+    }
+
+    /// The same, of any configuration.
+    pub(super) fn of(mut config: Config, server: &str) -> Result<Self, CommandError> {
         let known: Vec<String> = config.servers.iter().map(|server| server.name.to_string()).collect();
         config.servers.retain(|known| known.name.as_str() == server);
         if config.servers.is_empty() {
@@ -53,6 +60,17 @@ impl LocalClient {
         let log = log::start(&config.log).ok().map(|(_, guard, _)| guard);
         let gate = Gate::build(&config, SealFrom::Process, Eras::Both, None, None)?;
         Ok(Self { gate, server: server.to_owned(), _log: log })
+    }
+
+    /// What the server is, or why that cannot be said.
+    pub(super) async fn examine(&self) -> Option<Result<Arc<Description>, Failure>> {
+        let server = self.gate.gateway.server(&self.server)?;
+        Some(server.examine(&Principal::new(PrincipalKind::Local, None)).await)
+    }
+
+    /// What carries the server's messages, as far as that is known.
+    pub(super) fn transport(&self) -> Option<&'static str> {
+        self.gate.gateway.server(&self.server)?.transport()
     }
 
     /// One request to its answer; what happens meanwhile is told to `heard`.

@@ -5,6 +5,7 @@ pub mod call;
 pub mod check;
 mod client;
 pub mod demo;
+pub mod doctor;
 mod form;
 pub mod serve;
 pub mod stdio;

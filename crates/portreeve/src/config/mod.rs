@@ -28,6 +28,15 @@ pub use types::{
 };
 
 use reader::{At, Reader};
+use std::time::Duration;
+
+/// Reads a duration as the configuration writes it, such as `30s`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text)
+}
 
 /// Reads and checks a configuration. `file` names it in errors; its directory is where relative paths start.
 ///

@@ -117,6 +117,14 @@ impl Http {
         }
     }
 
+    /// What carries its messages, once that was found out.
+    pub(crate) fn transport(&self) -> Option<&'static str> {
+        self.known().map(|verdict| match verdict.way {
+            Way::Modern | Way::Sessions => "streamable-http",
+            Way::Lines => "http+sse",
+        })
+    }
+
     fn known(&self) -> Option<Arc<Verdict>> {
         let fresh = |verdict: &Arc<Verdict>| verdict.expires.is_none_or(|expires| expires > Instant::now());
         self.verdict.load_full().filter(fresh)

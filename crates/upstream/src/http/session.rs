@@ -199,6 +199,13 @@ fn read_handshake(reply: &Reply) -> Result<(Description, Option<HeaderValue>), H
         _ => {
             let mut failure = events::status_failure(reply.status);
             failure.detail = format!("initialize: {}", failure.detail);
+            if let Some(form) = reply.headers.get(http::header::CONTENT_TYPE)
+                && reply.status.is_success()
+            {
+                failure
+                    .detail
+                    .push_str(&format!(" with {} and no answer in it", wire::excerpt(form.as_bytes())));
+            }
             Err(HandshakeError { failure, status, evidence, endpoint })
         }
     }

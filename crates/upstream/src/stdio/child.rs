@@ -172,6 +172,7 @@ fn take(link: &Link, line: &Bytes) {
         // Programs print banners where only messages belong; that is no reason to end them (check 200).
         Err(error) => {
             let line = wire::excerpt(line);
+            link.made_noise(&line);
             tracing::warn!(server = %link.name, %error, line, "a line on stdout is not a message");
         }
     }
