@@ -70,110 +70,87 @@ async fn servers_that_answer_are_described() {
     assert_eq!(lines.last(), Some(&"1 servers, all answer"));
 }
 
-#[tokio::test]
-async fn twelve_faults_are_named_with_their_mend() {
-    const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    const HTML: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>";
-    let http = |bytes: &'static str| json!({"url": format!("http://{}/mcp", answering(bytes)), "timeouts": {"call": "2s"}});
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const UNAUTHORIZED: &str =
+    "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const HTML: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>";
+const TOKEN: &str = "echo 'Error: API_TOKEN is required (got sk-abc0123456789abcdef0123)' >&2; exit 1";
+const NOISE: &str = "while :; do echo hello there; read line; done";
+
+/// A broken set-up: its name, the server, the code, and words of what is said and of the mend.
+type Row = (&'static str, Value, &'static str, &'static str, &'static str);
+
+fn at(url: String) -> Value {
+    json!({"url": url, "timeouts": {"call": "2s"}})
+}
+
+/// Servers behind a URL.
+fn faulty_remotes() -> Vec<Row> {
+    let http = |bytes: &'static str| at(format!("http://{}/mcp", answering(bytes)));
+    let tls = at(format!("https://{}/mcp", answering(NOT_FOUND)));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = at(format!("http://{closed}/mcp"));
+    vec![
+        ("wrong-url", http(NOT_FOUND), "wrong-url", "no MCP endpoint at this address", "mend the path"),
+        ("unauthorized", http(UNAUTHORIZED), "unauthorized", "none is configured", "set `credential:"),
+        ("tls", tls, "tls", "no secure connection", "write `http://`"),
+        ("html", http(HTML), "html", "a web page instead of MCP", "the address of the MCP endpoint"),
+        ("hangs", http(""), "hangs", "does not answer within 2s", "`--timeout`"),
+        ("closed", closed, "closed", "nothing listens at", "mend host and port"),
+        ("loops", at("http://127.0.0.1:8484/mcp".to_owned()), "loop", "this gate's own", "the server itself"),
+    ]
+}
+
+/// Servers that are started.
+fn faulty_children() -> Vec<Row> {
+    let absent = json!({"command": "/no/such/program"});
+    let silent = json!({"command": "/bin/sleep", "args": ["60"], "timeouts": {"call": "2s"}});
+    let old = shell("echo 'SyntaxError: Unexpected token ??=' >&2; exit 1");
     let mut wrong_era = demo_stdio("legacy");
     wrong_era["era"] = json!("modern");
-    // The name, the server, the code, and words of what is said and of the mend.
-    let rows = [
-        (
-            "wrong-path",
-            json!({"command": "/no/such/program"}),
-            "not-found",
-            "/no/such/program",
-            "write its whole path",
-        ),
-        (
-            "wrong-url",
-            http(NOT_FOUND),
-            "wrong-url",
-            "no MCP endpoint at this address",
-            "mend the path of `url`",
-        ),
-        ("unauthorized", http(UNAUTHORIZED), "unauthorized", "none is configured", "set `credential:"),
-        (
-            "tls",
-            json!({"url": format!("https://{}/mcp", answering(NOT_FOUND)), "timeouts": {"call": "2s"}}),
-            "tls",
-            "no secure connection",
-            "write `http://`",
-        ),
-        ("html", http(HTML), "html", "a web page instead of MCP", "the address of the MCP endpoint"),
+    vec![
+        ("wrong-path", absent, "not-found", "/no/such/program", "write its whole path"),
         ("wrong-era", wrong_era, "wrong-era", "speaks an older revision", "take `era` away"),
-        ("hangs", http(""), "hangs", "does not answer within 2s", "`--timeout`"),
-        (
-            "hangs-too",
-            json!({"command": "/bin/sleep", "args": ["60"], "timeouts": {"call": "2s"}}),
-            "hangs",
-            "within 2s",
-            "by hand",
-        ),
-        (
-            "junk",
-            shell("while :; do echo hello there; read line; done"),
-            "junk",
-            "no message on stdout",
-            "log to stderr",
-        ),
-        (
-            "token",
-            shell("echo 'Error: API_TOKEN is required (got sk-abc0123456789abcdef0123)' >&2; exit 1"),
-            "needs-token",
-            "wants a token or key",
-            "under `env`",
-        ),
-        (
-            "old-node",
-            shell("echo 'SyntaxError: Unexpected token ??=' >&2; exit 1"),
-            "old-runtime",
-            "runtime is too old",
-            "update the runtime",
-        ),
-        (
-            "closed",
-            json!({"url": format!("http://{closed}/mcp")}),
-            "closed",
-            "nothing listens at",
-            "mend host and port",
-        ),
-        (
-            "loops",
-            json!({"url": "http://127.0.0.1:8484/mcp"}),
-            "loop",
-            "this gate's own address",
-            "the server itself",
-        ),
-    ];
+        ("silent", silent, "hangs", "within 2s", "by hand"),
+        ("junk", shell(NOISE), "junk", "no message on stdout", "log to stderr"),
+        ("token", shell(TOKEN), "needs-token", "wants a token or key", "under `env`"),
+        ("old-node", old, "old-runtime", "runtime is too old", "update the runtime"),
+    ]
+}
+
+#[tokio::test]
+async fn thirteen_faults_are_named_with_their_mend() {
+    let rows = [faulty_children(), faulty_remotes()].concat();
     let directory = tempfile::tempdir().unwrap();
     let servers: serde_json::Map<_, _> = rows.iter().map(|row| (row.0.to_owned(), row.1.clone())).collect();
-    let config = json!({ "servers": servers });
-    let (code, text) = doctor(directory.path(), &config, &["--json"]).await;
+    let (code, text) = doctor(directory.path(), &json!({ "servers": servers }), &["--json"]).await;
     assert_eq!(code, 3, "{text}");
     assert!(!text.contains("sk-abc0123456789abcdef0123"), "what looks like a secret is not shown: {text}");
     let said: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     for (place, (name, _, code, what, mend)) in rows.iter().enumerate() {
         let found = &said["servers"][place];
-        assert_eq!(found["server"], *name);
         let fault = &found["fault"];
-        assert_eq!(fault["code"], *code, "{found:#}");
+        println!("{name:14} {:13} {}", fault["code"].as_str().unwrap(), fault["what"].as_str().unwrap());
+        assert_eq!((&found["server"], &fault["code"]), (&json!(name), &json!(code)), "{found:#}");
         assert!(fault["what"].as_str().unwrap().contains(what), "{found:#}");
         assert!(fault["mend"].as_str().unwrap().contains(mend), "{found:#}");
     }
-    let (_, table) = doctor(directory.path(), &config, &["closed", "token"]).await;
-    let expected = format!(
-        "server  transport        revision    era     what\n\
-         token   stdio            -           -       FAULT: it ends at once: it wants a token or key\n        \
-         said: Error: API_TOKEN is required (got …\n        \
-         mend: give it what it wants under `env`, such as `TOKEN: \"${{env:TOKEN}}\"`: children see nothing else of the environment\n\
-         closed  http             -           -       FAULT: nothing listens at http://{closed}/mcp\n        \
-         said: http://{closed}/mcp: Connection refused (os error 111)\n        \
-         mend: start the server, or mend host and port\n\n\
-         2 servers, 2 with a fault\n"
-    );
+}
+
+#[tokio::test]
+async fn faults_read_well_on_a_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = json!({"servers": {"token": shell(TOKEN), "lost": {"command": "/no/such/program"}}});
+    let (_, table) = doctor(directory.path(), &config, &["token", "lost"]).await;
+    let expected = "\
+server  transport        revision    era     what
+token   stdio            -           -       FAULT: it ends at once: it wants a token or key
+        said: Error: API_TOKEN is required (got …
+        mend: give it what it wants under `env`, such as `TOKEN: \"${env:TOKEN}\"`: children see nothing else of the environment
+lost    stdio            -           -       FAULT: the command `/no/such/program` was not found in the file system
+        mend: install the program, or write its whole path in `command`
+
+2 servers, 2 with a fault
+";
     assert_eq!(table, expected);
 }

@@ -16,6 +16,8 @@ mod doctor;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod others;

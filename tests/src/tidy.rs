@@ -106,7 +106,7 @@ const QUARANTINE: [(&str, &[&str]); 23] = [
     ("age", &["portreeve-sops"]),
     ("aes-gcm", &["portreeve-sops"]),
     ("regex", &["portreeve-sops"]),
-    ("similar", &["portreeve-cluster"]),
+    ("similar", &["portreeve-cluster", "portreeve"]),
     ("tracing-subscriber", &["portreeve"]),
     ("mimalloc", &["portreeve"]),
     ("rustix", &["portreeve-process", "xtask"]),

@@ -53,6 +53,18 @@ pub enum Command {
 
 Exit codes: 0 the configuration can be used (warnings may be printed); 2 it cannot.")]
     Check(CheckArguments),
+    /// Take over the servers of other programs' configuration
+    #[command(after_help = "Examples:
+  portreeve import ~/.config/Claude/claude_desktop_config.json
+  portreeve import .vscode/mcp.json --write
+  portreeve import mcp.json --config team.yaml --secrets /etc/portreeve/secrets --write
+
+Without `--write` it only shows what would change. What looks like a secret goes into files of its own, which
+the configuration refers to. Formats: `mcpServers` (Claude Desktop, Claude Code, Cursor, Windsurf, mcpo),
+`servers` (VS Code), `context_servers` (Zed).
+
+Exit codes: 0 done; 1 it cannot be written; 2 wrong usage, or the file cannot be understood.")]
+    Import(ImportArguments),
     /// Try every server and say what it is and what is wrong
     #[command(after_help = "Examples:
   portreeve doctor                         all servers of the configuration
@@ -151,6 +163,23 @@ pub struct CheckArguments {
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// The other program's file
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Write the configuration, instead of showing what would change
+    #[arg(long)]
+    pub write: bool,
+    /// Where secrets are written [default: `secrets` in the data directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub secrets: Option<PathBuf>,
+    /// Configuration and data.
+    #[command(flatten)]
+    pub places: Places,
 }
 
 /// `doctor`.
@@ -276,6 +305,7 @@ fn dispatch(command: &Command) -> Result<Exit, CommandError> {
         Command::Stdio(arguments) => commands::stdio::run(Some(&setup(&arguments.places)?), arguments),
         Command::Check(arguments) => commands::check::run(arguments),
         Command::Call(arguments) => commands::call::run(&setup(&arguments.places)?, arguments),
+        Command::Import(arguments) => commands::import::run(&setup(&arguments.places)?, arguments),
         Command::Doctor(arguments) => commands::doctor::run(&setup(&arguments.places)?, arguments),
         Command::Tools(arguments) => commands::tools::run(&setup(&arguments.places)?, arguments),
         Command::Demo(arguments) => commands::demo::run(arguments),
@@ -395,6 +425,8 @@ mod tests {
             ("completions", false),
             ("man", true),
             ("", false),
+            ("import a.json --write --secrets d", true),
+            ("import", false),
             ("doctor", true),
             ("doctor a b --json --timeout 5s", true),
             ("doctor --timeout 5", false),

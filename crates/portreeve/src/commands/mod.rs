@@ -7,6 +7,7 @@ mod client;
 pub mod demo;
 pub mod doctor;
 mod form;
+pub mod import;
 pub mod serve;
 pub mod stdio;
 pub mod tools;

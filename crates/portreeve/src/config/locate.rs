@@ -140,6 +140,11 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
+/// Whether nothing shall be coloured (`NO_COLOR`).
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some()
+}
+
 /// The whole environment, for the crate that chooses what child processes may see of it.
 pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os()

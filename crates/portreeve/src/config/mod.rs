@@ -19,7 +19,7 @@ mod yaml;
 mod tests;
 
 pub use gate::check_exposure;
-pub use locate::{LoadError, Loaded, Source, data_directory, environment, load, load_text};
+pub use locate::{LoadError, Loaded, Source, data_directory, environment, load, load_text, no_color};
 pub use problem::{Mark, Problem, Warning};
 pub use reference::Lookup;
 pub use types::{
