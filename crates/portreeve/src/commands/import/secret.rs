@@ -159,7 +159,7 @@ mod tests {
             ("LOG_LEVEL", "debug", false),
             ("AUTH_ENABLED", "true", false),
             ("URL", "https://example.com/a/long/path/without/secrets", false),
-            ("HOME", "/home/somebody/with/a/very/long/path", false),
+            ("HOME", "/srv/with/a/very/long/path/and/no/secret", false),
         ] {
             assert_eq!(is_secret(name, value), secret, "{name}={value}");
         }
