@@ -3,7 +3,7 @@
 
 use crate::{
     Gateway,
-    aggregate::Visitor,
+    aggregate::{self, Visitor},
     aim::{Aim, aim},
     bridge::{self, page::Pages},
     catalogue::{List, ListKind, Look, NoList},
@@ -140,7 +140,14 @@ impl<'a> Call<'a> {
 
 /// What belongs to a session, whatever server its address leads to.
 fn is_the_sessions(method: &Method) -> bool {
-    matches!(method, Method::Ping | Method::SetLevel | Method::Initialize)
+    matches!(
+        method,
+        Method::Ping
+            | Method::SetLevel
+            | Method::Initialize
+            | Method::ResourcesSubscribe
+            | Method::ResourcesUnsubscribe
+    )
 }
 
 impl Gateway {
@@ -190,10 +197,7 @@ impl Gateway {
         let inbound = if inbound.server.members().is_empty() || is_the_sessions(&inbound.method) {
             inbound
         } else {
-            let (version, capabilities) = (session.version, &session.capabilities);
-            let visitor =
-                Visitor { principal: &session.principal, version, capabilities, session: Some(session) };
-            match self.at_aggregate(inbound, &visitor, began).await {
+            match self.at_aggregate(inbound, &session.visitor(), began).await {
                 Ok(inbound) => inbound,
                 Err(reply) => return reply,
             }
@@ -292,6 +296,7 @@ impl Gateway {
         let Call { mut inbound, client, ctx, progress_token, agreed, take_up, .. } = call;
         payload::params_for_server(&inbound.method, &mut inbound.params, server_version);
         let early = early_answers(&inbound.method, &mut inbound.params, server_version);
+        let shown_uri = aggregate::shown_uri(&inbound);
         let relief = bridge::relief(self, &inbound.server);
         let pages = Pages::agreed(agreed, &inbound.server);
         let request = Request { method: inbound.method, params: inbound.params };
@@ -339,6 +344,7 @@ impl Gateway {
             pages,
             early,
             detached: false,
+            shown_uri,
             task,
         }))
     }

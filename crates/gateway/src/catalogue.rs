@@ -3,8 +3,10 @@
 //! Whether somebody may see an item is asked of `policy`; nothing is decided here.
 
 mod list;
+mod steady;
 
 pub(crate) use list::{FormKey, List, ListKind};
+pub(crate) use steady::BUDGET;
 
 use crate::{
     collect::collect,
@@ -12,7 +14,7 @@ use crate::{
     server::{Server, forward},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use portreeve_mcp::{
     ClientCapabilities, Outcome, Params, RawJson, Request, RpcError, Version,
     service::{Description, Failure, Notice},
@@ -26,6 +28,8 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+use steady::Away;
 
 /// How many callers' lists one server keeps; the least recently used leaves.
 const MAX_PARTITIONS: usize = 4096;
@@ -52,10 +56,13 @@ pub(crate) struct Catalogue {
     interned: Mutex<HashMap<[u8; 32], Weak<List>>>,
 }
 
+/// The lists of one server for one sort of caller.
 #[derive(Default)]
-struct Partition {
+pub(crate) struct Partition {
     slots: [Slot; 4],
     used: AtomicU64,
+    /// Counts what happened to any of the lists: whoever made something of them looks here whether it still holds.
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -63,6 +70,8 @@ struct Slot {
     current: ArcSwapOption<List>,
     stale: AtomicBool,
     fetching: tokio::sync::Mutex<Option<Instant>>,
+    /// The server gave no list when it was last asked.
+    away: Mutex<Option<Away>>,
 }
 
 impl Catalogue {
@@ -79,8 +88,10 @@ impl Catalogue {
         if all.len() > MAX_PARTITIONS
             && let Some(oldest) =
                 all.iter().min_by_key(|(_, p)| p.used.load(Ordering::Relaxed)).map(|(k, _)| k.clone())
+            && let Some(gone) = all.remove(&oldest)
         {
-            all.remove(&oldest);
+            // Nobody tells it of changes any more.
+            gone.changed();
         }
         self.partitions.store(Arc::new(all));
         found
@@ -110,6 +121,15 @@ impl Catalogue {
 }
 
 impl Partition {
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often anything happened to these lists.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     fn invalidate(&self, notice: &Notice) {
         let kinds: &[ListKind] = match notice {
             Notice::Watching(_) | Notice::Interrupted => &ListKind::ALL,
@@ -119,8 +139,11 @@ impl Partition {
             Notice::ResourceUpdated { .. } => &[],
         };
         for kind in kinds {
-            self.slots[*kind as usize].stale.store(true, Ordering::Release);
+            let slot = &self.slots[*kind as usize];
+            slot.stale.store(true, Ordering::Release);
+            slot.may_be_back(notice);
         }
+        self.changed();
     }
 }
 
@@ -133,8 +156,13 @@ pub(crate) struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn partition(&self) -> Arc<Partition> {
-        let whose = Whose { isolation: self.isolation.clone(), capabilities: self.capabilities.clone() };
+    /// Where the lists for this sort of caller are kept.
+    pub(crate) fn partition(&self) -> Arc<Partition> {
+        let whose = Whose {
+            isolation: self.isolation.clone(),
+            capabilities: self.capabilities.clone(),
+            circle: None,
+        };
         self.server.catalogue.partition(&whose)
     }
 
@@ -178,20 +206,29 @@ impl Look<'_> {
         last: &mut Option<Instant>,
     ) -> Result<Arc<List>, NoList> {
         let slot = &partition.slots[kind as usize];
-        let description =
-            self.server.describe(self.isolation.clone(), Version::NEWEST).await.map_err(NoList::Failed)?;
-        self.keep_watching(&description);
-        slot.stale.store(false, Ordering::Release);
-        let fetched = self.fetch(kind, &description).await;
-        *last = Some(Instant::now());
+        let described = self.server.describe(self.isolation.clone(), Version::NEWEST).await;
+        let fetched = match described {
+            Ok(description) => {
+                self.keep_watching(&description);
+                slot.stale.store(false, Ordering::Release);
+                let fetched = self.fetch(kind, &description).await;
+                *last = Some(Instant::now());
+                fetched
+            }
+            Err(failure) => Err(NoList::Failed(failure)),
+        };
         match fetched {
             Ok(list) => {
                 let list = self.server.catalogue.intern(list);
                 slot.current.store(Some(list.clone()));
+                slot.came();
+                partition.changed();
                 Ok(list)
             }
             Err(error) => {
                 slot.stale.store(true, Ordering::Release);
+                slot.failed(&error);
+                partition.changed();
                 // A stale list may be served if the server does not answer (spec: server/utilities/caching).
                 match (error, slot.current.load_full()) {
                     (NoList::Failed(_), Some(list)) => Ok(list),
@@ -204,14 +241,17 @@ impl Look<'_> {
     async fn fetch(&self, kind: ListKind, description: &Description) -> Result<List, NoList> {
         let mut list = List::new(kind, description);
         let mut cursor: Option<RawJson> = None;
+        let mut before = HashSet::default();
         for _ in 0..MAX_PAGES {
             let page = self.page(kind, cursor.as_ref()).await?;
             list.add_page(&page, self.server.name());
             let next = page.get("nextCursor").filter(|next| next.kind() == portreeve_mcp::json::Kind::String);
-            if next.is_none() || next == cursor {
+            let Some(next) = next else { return Ok(list.sealed()) };
+            if !before.insert(next.clone()) {
+                tracing::warn!(server = %self.server.name(), list = kind.method().as_str(), "a cursor came back, and the list ends there");
                 return Ok(list.sealed());
             }
-            cursor = next;
+            cursor = Some(next);
         }
         tracing::warn!(server = %self.server.name(), list = kind.method().as_str(), "the list has too many pages and was cut");
         Ok(list.sealed())

@@ -8,7 +8,9 @@ mod ending;
 pub(crate) use ending::tool_failure;
 
 use crate::{
-    Gateway, bridge,
+    Gateway,
+    aggregate::ShownUri,
+    bridge,
     bridge::{
         Collect, Gather, Need, OpenAsk,
         page::{self, Pages},
@@ -161,6 +163,8 @@ pub(crate) struct Inner {
     pub(crate) pages: Pages,
     /// Nobody reads any more: questions are not asked.
     pub(crate) detached: bool,
+    /// What is read has another URI at the address where it was asked for.
+    pub(crate) shown_uri: Option<ShownUri>,
     /// What the call has to do with tasks.
     pub(crate) task: tasks::Part,
 }

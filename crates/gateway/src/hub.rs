@@ -7,7 +7,7 @@ mod seat;
 #[cfg(test)]
 mod tests;
 
-use crate::{listen::Wanted, server::Server};
+use crate::{aggregate::Circle, listen::Wanted, server::Server};
 use driver::Driver;
 use foldhash::{HashMap, HashSet};
 use portreeve_mcp::{
@@ -44,6 +44,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Whose {
     pub(crate) isolation: IsolationKey,
     pub(crate) capabilities: ClientCapabilities,
+    /// Who it is, where several servers are watched together.
+    pub(crate) circle: Option<Circle>,
 }
 
 impl Whose {
@@ -58,7 +60,7 @@ impl Whose {
             Some(Era::Legacy) => capabilities.clone(),
             Some(Era::Modern) | None => ClientCapabilities::none(),
         };
-        Self { isolation: isolation.clone(), capabilities }
+        Self { isolation: isolation.clone(), capabilities, circle: None }
     }
 }
 
@@ -142,14 +144,19 @@ impl Hub {
     fn open(&self, lines: &mut HashMap<Whose, Arc<Line>>, server: &Arc<Server>, key: &Whose) -> Arc<Line> {
         let line = Arc::new(Line::new(key.clone(), self.retired.clone()));
         lines.insert(key.clone(), line.clone());
-        let (driver, retired) = (Driver::new(server.clone(), line.clone()), self.retired.clone());
+        self.spawn(Driver::new(server.clone(), line.clone()).run());
+        line
+    }
+
+    /// Does something for the server's sake, as long as it is served.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let retired = self.retired.clone();
         self.tracker.spawn(async move {
             tokio::select! {
-                () = driver.run() => {}
+                () = work => {}
                 () = retired.cancelled() => {}
             }
         });
-        line
     }
 
     /// Forgets a watch that nobody needs; `false` if somebody does.

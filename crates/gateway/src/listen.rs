@@ -8,9 +8,10 @@ pub(crate) use wanted::{MAX_URIS, Wanted, notice_of, updated};
 
 use crate::{
     Gateway,
+    aggregate::Visitor,
     bridge::page,
     exchange::{Last, Out},
-    hub::{Listener, Whose},
+    hub::Listener,
     server::Server,
     session::Session,
 };
@@ -22,7 +23,6 @@ use portreeve_mcp::{
     service::{Description, Failure, Notice},
 };
 use portreeve_model::Principal;
-use portreeve_policy::Kind;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use wanted::notification;
@@ -68,18 +68,17 @@ impl Gateway {
         capabilities: &ClientCapabilities,
     ) -> Result<Updates, RpcError> {
         let mut wanted = Wanted::read(params)?;
-        let isolation = server.isolation_key(principal, None);
-        let described = server.describe(isolation.clone(), Version::NEWEST).await;
+        let visitor = Visitor { principal, version: Version::NEWEST, capabilities, session: None };
+        let described = self.description_of(server, &visitor).await;
         let description = described.map_err(|failure| self.unreachable(server, &failure)).ok();
         match &description {
             Some(description) => wanted.limit(description),
             None => wanted = Wanted::default(),
         }
-        wanted.uris.retain(|uri| self.served().policy.sees(principal, server.name(), Kind::Resource, uri));
+        wanted.uris.retain(|uri| self.may_read(principal, server, uri));
         // A stream on which nothing can come stands at once, without the server.
         let listener = description.filter(|_| !wanted.is_nothing()).map(|description| {
-            let whose = Whose::of_watch(&isolation, capabilities, &description);
-            server.hub.join(server, &whose, wanted.clone())
+            server.hub.join(server, &self.watch_of(server, &visitor, &description), wanted.clone())
         });
         if let Some(listener) = &listener {
             wanted.uris = listener.confirm().await;
@@ -107,7 +106,7 @@ impl Gateway {
         if let Some(listener) = session.listener() {
             return Ok(listener);
         }
-        let description = session.server().describe(session.isolation.clone(), session.version).await?;
+        let description = self.description_of(&session.server(), &session.visitor()).await?;
         Ok(self.hear(session, &description))
     }
 
@@ -115,10 +114,8 @@ impl Gateway {
         let server = session.server();
         let mut wanted = Wanted { uris: session.wanted_again(), ..Wanted::lists() };
         wanted.limit(description);
-        let served = self.served();
-        wanted.uris.retain(|uri| served.policy.sees(&session.principal, server.name(), Kind::Resource, uri));
-        let capabilities = server.withhold(&session.capabilities, session.version);
-        let whose = Whose::of_watch(&session.isolation, &capabilities, description);
+        wanted.uris.retain(|uri| self.may_read(&session.principal, &server, uri));
+        let whose = self.watch_of(&server, &session.visitor(), description);
         session.listen(|| server.hub.join(&server, &whose, wanted))
     }
 
@@ -152,7 +149,7 @@ impl Gateway {
         meta: Option<&RawJson>,
     ) -> Option<Vec<u8>> {
         if let Notice::ResourceUpdated { uri, .. } = notice
-            && !self.served().policy.sees(principal, server.name(), Kind::Resource, uri)
+            && !self.may_read(principal, server, uri)
         {
             return None;
         }
@@ -209,8 +206,13 @@ impl Listening {
 
     /// Listens to the server that stands here now, and to whatever changed with it; `None` if it does not say what it is.
     async fn join(&self) -> Option<Source> {
-        let isolation = self.server.isolation_key(&self.principal, None);
-        let described = self.server.describe(isolation.clone(), Version::NEWEST).await;
+        let visitor = Visitor {
+            principal: &self.principal,
+            version: Version::NEWEST,
+            capabilities: &self.capabilities,
+            session: None,
+        };
+        let described = self.gateway.description_of(&self.server, &visitor).await;
         let description =
             described.map_err(|failure| self.gateway.unreachable(&self.server, &failure)).ok()?;
         let mut wanted = self.wanted.clone();
@@ -218,7 +220,7 @@ impl Listening {
         if wanted.is_nothing() {
             return Some(Source::Nothing);
         }
-        let whose = Whose::of_watch(&isolation, &self.capabilities, &description);
+        let whose = self.gateway.watch_of(&self.server, &visitor, &description);
         let listener = self.server.hub.join(&self.server, &whose, wanted);
         listener.confirm().await;
         listener.may_have_missed();

@@ -3,6 +3,7 @@
 
 use crate::{
     Gateway,
+    aggregate::Visitor,
     call::{Inbound, ModernEnvelope, Reply},
     catalogue::{FormKey, ListKind},
     error::{self, Refusal},
@@ -171,10 +172,10 @@ impl Gateway {
             RpcError::new(Code::INVALID_PARAMS, format!("this resource cannot be watched: {uri}"))
                 .with_data(data)
         };
-        if !self.served().policy.sees(principal, server.name(), Kind::Resource, uri) {
+        if !self.may_read(principal, server, uri) {
             return Err(unknown().into());
         }
-        let description = server.describe(session.isolation.clone(), session.version).await;
+        let description = self.description_of(server, &session.visitor()).await;
         let description = description.map_err(|failure| self.unreachable(server, &failure))?;
         let capability =
             description.capabilities.get("resources").and_then(|resources| resources.get("subscribe"));
@@ -307,13 +308,9 @@ impl Gateway {
             params.get("capabilities").ok_or_else(|| bad("`params.capabilities` must be an object"))?;
         let capabilities = ClientCapabilities::read(declared, version);
         let capabilities = capabilities.ok_or_else(|| bad("`params.capabilities` must be an object"))?;
-        let isolation = server.isolation_key(principal, None);
-        let description = if server.members().is_empty() {
-            let described = server.describe(isolation, version).await;
-            described.map_err(|failure| self.unreachable(server, &failure))?
-        } else {
-            Arc::new(self.description_together(server, principal).await)
-        };
+        let visitor = Visitor { principal, version, capabilities: &capabilities, session: None };
+        let described = self.description_of(server, &visitor).await;
+        let description = described.map_err(|failure| self.unreachable(server, &failure))?;
         let mut out = Vec::from(*b"{");
         json::write_member(&mut out, "protocolVersion", RawJson::string(version.as_str()).as_bytes());
         json::write_member(&mut out, "capabilities", self::capabilities(&description, version).as_bytes());

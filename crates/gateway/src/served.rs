@@ -54,7 +54,6 @@ pub(crate) struct Served {
     pub(crate) calls_per_minute: Option<u32>,
     park_ttl: Duration,
     pub(crate) page_size: usize,
-    pub(crate) name_length: usize,
 }
 
 impl Served {
@@ -66,7 +65,8 @@ impl Served {
         };
         let servers = serving.servers.into_iter().filter_map(take);
         let servers: BTreeMap<_, _> = servers.map(|server| (server.name().clone(), server)).collect();
-        let aggregate = (servers.len() > 1).then(|| Server::together(servers.values(), serving.eras, hub()));
+        let aggregate = (servers.len() > 1)
+            .then(|| Server::all(servers.values(), serving.eras, serving.name_length, hub()));
         Self {
             // Where nothing changed below it, the address of all servers stays what it was as well.
             aggregate: aggregate.map(|new| match before.and_then(|before| before.aggregate.clone()) {
@@ -80,7 +80,6 @@ impl Served {
             calls_per_minute: serving.calls_per_minute,
             park_ttl: serving.park_ttl,
             page_size: serving.page_size.max(1),
-            name_length: serving.name_length,
         }
     }
 

@@ -2,6 +2,7 @@
 //! which only `policy` makes. The services themselves are private to this file.
 
 use crate::{
+    aggregate::Together,
     catalogue::Catalogue,
     hub::{Hub, Whose},
 };
@@ -98,8 +99,8 @@ impl Eras {
 pub struct Server {
     /// What everything that is sealed at this address is bound to: the same server at another address is another one.
     door: ServerName,
-    /// The servers of the aggregate, in the order of their names, each as it is reached from there.
-    members: Box<[Arc<Self>]>,
+    /// What it is made of, if it is the address of all servers.
+    together: Option<Box<Together>>,
     core: Arc<Core>,
 }
 
@@ -144,21 +145,20 @@ impl Server {
             hub,
             _ends: Some(setup.ends),
         };
-        Arc::new(Self { door: core.name.clone(), members: Box::default(), core: Arc::new(core) })
+        Arc::new(Self { door: core.name.clone(), together: None, core: Arc::new(core) })
     }
 
     /// All of these together, under an address of their own.
-    pub(crate) fn together<'a>(
+    pub(crate) fn all<'a>(
         servers: impl Iterator<Item = &'a Arc<Self>>,
         eras: Eras,
+        name_length: usize,
         hub: Hub,
     ) -> Arc<Self> {
         let door = ServerName::aggregate();
-        let members = servers.map(|server| {
-            let (door, members) = (door.clone(), Box::default());
-            Arc::new(Self { door, members, core: server.core.clone() })
-        });
-        let members: Box<[Arc<Self>]> = members.collect();
+        let members = servers
+            .map(|server| Arc::new(Self { door: door.clone(), together: None, core: server.core.clone() }));
+        let together = Some(Box::new(Together::new(members.collect(), name_length)));
         let core = Core {
             name: door.clone(),
             service: Arc::new(Several),
@@ -173,7 +173,7 @@ impl Server {
             hub,
             _ends: None,
         };
-        Arc::new(Self { door, members, core: Arc::new(core) })
+        Arc::new(Self { door, together, core: Arc::new(core) })
     }
 
     /// What is sealed at this address is bound to this.
@@ -186,16 +186,31 @@ impl Server {
         self.door != self.core.name
     }
 
-    /// Whether two addresses of several servers lead to the same ones.
+    /// Whether two addresses of several servers lead to the same ones, under the same names.
     pub(crate) fn has_the_members_of(&self, other: &Self) -> bool {
-        let cores =
-            |server: &Self| server.members.iter().map(|member| Arc::as_ptr(&member.core)).collect::<Vec<_>>();
-        cores(self) == cores(other)
+        let cores = |server: &Self| {
+            server.members().iter().map(|member| Arc::as_ptr(&member.core)).collect::<Vec<_>>()
+        };
+        let length = |server: &Self| server.together().map(Together::name_length);
+        cores(self) == cores(other) && length(self) == length(other)
+    }
+
+    /// What the address of all servers is made of.
+    pub(crate) fn together(&self) -> Option<&Together> {
+        self.together.as_deref()
     }
 
     /// The servers of the aggregate; none for a single server.
     pub(crate) fn members(&self) -> &[Arc<Self>] {
-        &self.members
+        self.together().map_or(&[], Together::members)
+    }
+
+    /// Watches the server, or all servers together; only its hub does.
+    pub(crate) fn watch(self: &Arc<Self>, whose: &Whose, filter: WatchFilter) -> Watch {
+        match &whose.circle {
+            Some(circle) => circle.watch(self, &whose.capabilities, filter),
+            None => self.core.watch(whose, filter),
+        }
     }
 }
 
@@ -261,8 +276,7 @@ impl Core {
         self.service.completed()
     }
 
-    /// Watches the server; only its hub does.
-    pub(crate) fn watch(&self, whose: &Whose, filter: WatchFilter) -> Watch {
+    fn watch(&self, whose: &Whose, filter: WatchFilter) -> Watch {
         let proof = Authorized::system(SystemReason::Watch, self.name.clone());
         debug_assert!(proof.permits("subscriptions/listen"));
         let mut ctx = self.system_ctx(whose.isolation.clone());

@@ -8,6 +8,7 @@ pub(crate) use live::Sessions;
 
 use crate::{
     Gateway,
+    aggregate::Visitor,
     hub::Listener,
     ring::Ring,
     server::{Isolation, Server},
@@ -158,6 +159,12 @@ impl Session {
     /// Which server its endpoint leads to at the moment.
     pub fn server(&self) -> Arc<Server> {
         self.server.load_full()
+    }
+
+    /// Who its client is to the servers at its address.
+    pub(crate) fn visitor(&self) -> Visitor<'_> {
+        let (principal, version) = (&self.principal, self.version);
+        Visitor { principal, version, capabilities: &self.capabilities, session: Some(&self.id) }
     }
 
     /// The name that its endpoint is sealed with.

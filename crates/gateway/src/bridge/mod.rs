@@ -182,12 +182,26 @@ fn rewritten(inner: &Inner, kind: AskKind, params: Option<&RawJson>) -> Option<A
     let bare = params.filter(|params| strays && params.get("includeContext").is_some());
     let bare = bare.map(|params| params.with(&["includeContext"], &[]));
     let params = bare.as_ref().or(params);
+    let named = params.map(|params| named(inner, kind, params));
+    let params = named.as_ref().or(params);
     match payload::ask_for_client(kind, params, inner.ctx.version) {
         Ok(rewrite) => Some(rewrite),
         Err(reason) => {
             tracing::warn!(request = %inner.record.request, server = %inner.server.name(), "a question was declined: {reason}");
             None
         }
+    }
+}
+
+/// At the address of all servers a question to a person says which of them asks (reference: mcp.md 5.5).
+fn named(inner: &Inner, kind: AskKind, params: &RawJson) -> RawJson {
+    let message = params.get("message").and_then(|message| message.string_value());
+    match message.filter(|_| kind == AskKind::Elicit && inner.server.is_member()) {
+        Some(message) => {
+            let told = format!("{}: {}", inner.server.name(), &*message);
+            params.with(&[], &[("message", &RawJson::string(&told))])
+        }
+        None => params.clone(),
     }
 }
 

@@ -17,5 +17,18 @@ pub(super) fn relay(inner: &mut Inner, input: &InputRequired) -> Last {
     // Cache hints belong to answers, not to questions (check 84).
     let state = RawJson::string(&sealed);
     let result = input.raw.with(&["ttlMs", "cacheScope"], &[("requestState", &state)]);
+    let result = if inner.server.is_member() { named(inner, input, &result) } else { result };
     inner.end_with(End::InputRequired, Outcome::Result(result))
+}
+
+/// The questions with the name of the server that asks them.
+fn named(inner: &Inner, input: &InputRequired, result: &RawJson) -> RawJson {
+    let Some(requests) = result.get("inputRequests") else { return result.clone() };
+    let mut all = requests.clone();
+    for ask in &input.asks {
+        let (Some(request), Some(params)) = (requests.get(&ask.key), &ask.params) else { continue };
+        let params = super::named(inner, ask.kind, params);
+        all = all.with(&[], &[(&*ask.key, &request.with(&[], &[("params", &params)]))]);
+    }
+    result.with(&[], &[("inputRequests", &all)])
 }

@@ -27,7 +27,7 @@ const MAX_TTL: Duration = Duration::from_secs(60 * 60);
 const MAX_FORMS: usize = 64;
 
 /// The four lists of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ListKind {
     Tools,
     Prompts,
@@ -60,6 +60,11 @@ impl ListKind {
     /// The member of the result that holds the items.
     pub(crate) fn member(self) -> &'static str {
         self.shape().0
+    }
+
+    /// The member of an item that names it.
+    pub(crate) fn key(self) -> &'static str {
+        self.shape().1
     }
 
     /// What its items are to policy.
@@ -209,9 +214,24 @@ impl List {
 
     /// Whether it has not aged out.
     pub(crate) fn is_fresh(&self) -> bool {
+        Instant::now() < self.expires()
+    }
+
+    /// When it ages out.
+    pub(crate) fn expires(&self) -> Instant {
         // A modern server that names no lifetime gives none (check 125).
         let unnamed = if self.era == Some(Era::Modern) { Duration::ZERO } else { LEGACY_TTL };
-        self.fetched().elapsed() < self.ttl.unwrap_or(unnamed)
+        self.fetched() + self.ttl.unwrap_or(unnamed)
+    }
+
+    /// What its callers are told of its lifetime.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.ttl.unwrap_or_default()
+    }
+
+    /// Whether everybody may share it.
+    pub(crate) fn is_public(&self) -> bool {
+        self.public
     }
 
     /// One item by its name.
@@ -286,7 +306,7 @@ impl List {
         }
         json::write_member(&mut out, member, &items);
         if modern {
-            let ttl = u64::try_from(self.ttl.unwrap_or_default().as_millis()).unwrap_or(0);
+            let ttl = u64::try_from(self.ttl().as_millis()).unwrap_or(0);
             json::write_member(&mut out, "ttlMs", ttl.to_string().as_bytes());
             // The cursor between two pages is somebody's own, and all pages have one scope (check 127).
             let whole = key.from == 0 && more_after.is_none();

@@ -20,6 +20,8 @@ impl Inner {
                     self.ctx.version,
                     self.server_version.era(),
                 );
+                let result =
+                    self.shown_uri.as_ref().map_or(result.clone(), |shown| shown.in_contents(&result));
                 self.record.bytes_out = result.as_bytes().len();
                 let failed = self.request.method == Method::ToolsCall && is_error(&result);
                 self.end_with(if failed { End::ToolError } else { End::Ok }, Outcome::Result(result))

@@ -78,7 +78,11 @@ impl Play {
             ends: CancellationToken::new().drop_guard(),
         };
         let server = Server::new(setup, Hub::new(TaskTracker::new(), &CancellationToken::new()));
-        let key = Whose { isolation: IsolationKey::new("k"), capabilities: ClientCapabilities::none() };
+        let key = Whose {
+            isolation: IsolationKey::new("k"),
+            capabilities: ClientCapabilities::none(),
+            circle: None,
+        };
         Self { server, watches, key }
     }
 
