@@ -94,6 +94,16 @@ Exit codes: 0 done; 2 wrong usage or configuration; 3 a server could not be reac
   portreeve demo --transport http --era modern --listen 127.0.0.1:9001
   portreeve demo --transport sse --era legacy")]
     Demo(DemoArguments),
+    /// Print the JSON Schema of the configuration, for editors
+    #[command(after_help = "Example:
+  portreeve schema > portreeve.schema.json
+
+The first line `# yaml-language-server: $schema=portreeve.schema.json` tells an editor to use it.")]
+    Schema {
+        /// Make the tables of a page of the documentation anew
+        #[arg(long, value_name = "FILE", hide = true)]
+        page: Option<PathBuf>,
+    },
     /// Print a completion script for a shell
     #[command(after_help = "Examples:
   portreeve completions bash > ~/.local/share/bash-completion/completions/portreeve
@@ -309,6 +319,8 @@ fn dispatch(command: &Command) -> Result<Exit, CommandError> {
         Command::Doctor(arguments) => commands::doctor::run(&setup(&arguments.places)?, arguments),
         Command::Tools(arguments) => commands::tools::run(&setup(&arguments.places)?, arguments),
         Command::Demo(arguments) => commands::demo::run(arguments),
+        Command::Schema { page: None } => print(format!("{:#}\n", config::schema()).as_bytes()),
+        Command::Schema { page: Some(page) } => commands::schema::renew(page),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "portreeve", &mut script);
@@ -425,6 +437,7 @@ mod tests {
             ("completions", false),
             ("man", true),
             ("", false),
+            ("schema", true),
             ("import a.json --write --secrets d", true),
             ("import", false),
             ("doctor", true),

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 mod form;
 pub mod import;
+pub mod schema;
 pub mod serve;
 pub mod stdio;
 pub mod tools;

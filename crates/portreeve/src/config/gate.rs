@@ -3,64 +3,14 @@
 
 use super::{
     keys,
-    reader::{At, Bounds, Keys, Reader, Table},
+    reader::{At, Bounds, Reader, Table},
     replicas, servers,
+    table::{LIMITS, LOG, MCP, METRICS, SEAL, TOP},
     types::{Config, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Server},
 };
 use http::Uri;
 use portreeve_model::{Limits, Secret};
 use std::{net::SocketAddr, time::Duration};
-
-const TOP: Keys = Keys {
-    known: &[
-        "listen",
-        "public_url",
-        "allowed_hosts",
-        "allowed_origins",
-        "metrics",
-        "servers",
-        "mcp",
-        "keys",
-        "limits",
-        "seal",
-        "replicas",
-        "log",
-    ],
-    later: &["tls", "store", "telemetry", "identity", "tenants", "policy", "audit"],
-    hints: &[
-        ("mcpServers", "the servers stand under `servers`; their keys keep their names"),
-        ("port", "write `listen: 127.0.0.1:PORT`"),
-        ("host", "write `listen: ADDRESS:PORT`"),
-    ],
-};
-const METRICS: Keys = Keys { known: &["listen"], later: &[], hints: &[] };
-const MCP: Keys = Keys { known: &["root", "name_length", "sse_after", "page_size"], later: &[], hints: &[] };
-const SEAL: Keys =
-    Keys { known: &["keys"], later: &[], hints: &[("key", "write `keys: [KEY]`, newest first")] };
-const LOG: Keys = Keys { known: &["format", "level"], later: &[], hints: &[] };
-const LIMITS: Keys = Keys {
-    known: &[
-        "body",
-        "headers",
-        "depth",
-        "upstream_message",
-        "calls_per_minute",
-        "parked_per_principal",
-        "parked_total",
-        "replay_bytes",
-        "replay_events",
-        "replay_total",
-        "replay_wait",
-        "rounds",
-        "sessions_per_principal",
-    ],
-    later: &[],
-    hints: &[],
-};
-
-/// All of them, for the test that compares them with the documentation.
-#[cfg(test)]
-pub(super) const TABLES: &[&Keys] = &[&TOP, &METRICS, &MCP, &SEAL, &replicas::REPLICAS, &LOG, &LIMITS];
 
 /// The shortest seal key, in bytes; the same rule as in `portreeve_seal`, said here with its place in the file.
 const SEAL_KEY_LENGTH: usize = 32;

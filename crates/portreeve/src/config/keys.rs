@@ -3,25 +3,11 @@
 
 use super::{
     problem::nearest,
-    reader::{At, Keys, Reader, Table, said},
+    reader::{At, Reader, Table, said},
+    table::{GRANT, KEY},
     types::{ApiKey, Grant, Server},
 };
 use portreeve_model::{KeyName, Secret};
-
-const KEY: Keys = Keys {
-    known: &["name", "secret", "allow"],
-    later: &[],
-    hints: &[("key", "write `secret`"), ("token", "write `secret`")],
-};
-const GRANT: Keys = Keys {
-    known: &["server", "tools"],
-    later: &[],
-    hints: &[("servers", "write one entry for each: `{server: NAME}`")],
-};
-
-/// All of them, for the test that compares them with the documentation.
-#[cfg(test)]
-pub(super) const TABLES: &[&Keys] = &[&KEY, &GRANT];
 
 /// The shortest secret of a key, in characters. Shorter ones can be guessed over the network.
 const SECRET_LENGTH: usize = 16;

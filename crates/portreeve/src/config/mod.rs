@@ -11,6 +11,7 @@ mod reader;
 mod reference;
 mod replicas;
 mod servers;
+mod table;
 mod types;
 mod units;
 mod yaml;
@@ -22,6 +23,7 @@ pub use gate::check_exposure;
 pub use locate::{LoadError, Loaded, Source, data_directory, environment, load, load_text, no_color};
 pub use problem::{Mark, Problem, Warning};
 pub use reference::Lookup;
+pub use table::{page, schema};
 pub use types::{
     ApiKey, Builtin, Child, Config, Era, Grant, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Offer,
     Remote, Replay, Root, Server, ServerKind, ToolFilter, Transport,

@@ -5,6 +5,7 @@
 use super::{
     problem::{Mark, Problem, Warning, nearest},
     reference::{self, Lookup},
+    table::Keys,
     units,
     yaml::{Data, Entry, Node, Scalar, Style},
 };
@@ -28,15 +29,6 @@ pub(super) struct Reader<'a> {
 pub(super) struct At<'a> {
     pub(super) node: &'a Node,
     pub(super) path: String,
-}
-
-/// The keys of one table.
-pub(super) struct Keys {
-    pub(super) known: &'static [&'static str],
-    /// Keys of the design that this version does not act on: refused rather than ignored.
-    pub(super) later: &'static [&'static str],
-    /// Keys of other programs, with what to write here.
-    pub(super) hints: &'static [(&'static str, &'static str)],
 }
 
 /// A mapping whose keys have been checked.
@@ -127,7 +119,7 @@ impl<'a> Reader<'a> {
     pub(super) fn table<'n>(&mut self, at: &At<'n>, keys: &Keys) -> Option<Table<'n>> {
         let mut table = self.free_table(at)?;
         let (known, unknown): (Vec<_>, Vec<_>) =
-            table.entries.into_iter().partition(|entry| keys.known.contains(&entry.key.as_str()));
+            table.entries.into_iter().partition(|entry| keys.knows(&entry.key));
         table.entries = known;
         table.meant =
             unknown.into_iter().filter_map(|entry| self.unknown(entry, &table.path, keys)).collect();
@@ -166,15 +158,17 @@ impl<'a> Reader<'a> {
             return None;
         }
         let hint = keys.hints.iter().find(|(name, _)| *name == key).map(|(_, hint)| *hint);
-        let near = nearest(key, keys.known.iter().copied());
+        let near = nearest(key, keys.names());
         let (mend, meant) = match (hint, near) {
             (Some(hint), _) => {
-                let meant = keys.known.iter().find(|known| hint == format!("write `{known}`"));
-                (hint.to_owned(), meant.copied())
+                let meant = keys.names().find(|known| hint == format!("write `{known}`"));
+                (hint.to_owned(), meant)
             }
             (None, Some(near)) => (format!("did you mean `{near}`?"), Some(near)),
             (None, None) if keys.known.is_empty() => ("remove it: there are no keys here".to_owned(), None),
-            (None, None) => (format!("the keys here are {}", keys.known.join(", ")), None),
+            (None, None) => {
+                (format!("the keys here are {}", keys.names().collect::<Vec<_>>().join(", ")), None)
+            }
         };
         self.problem_at(entry.mark, &path, format!("`{key}` is not a key here"), Some(mend));
         meant

@@ -3,23 +3,11 @@
 
 use super::{
     gate::{UrlUse, address, http_url},
-    reader::{At, Keys, Reader, Table},
+    reader::{At, Reader, Table},
+    table::REPLICAS,
     types::Replicas,
 };
 use portreeve_model::Secret;
-
-/// The keys of the section.
-pub(super) const REPLICAS: Keys = Keys {
-    known: &["listen", "advertise", "coordinator"],
-    later: &[],
-    hints: &[
-        ("redis", "write `coordinator: redis://HOST:6379`"),
-        (
-            "peers",
-            "replicas find each other through what they seal and through `coordinator`; no list is needed",
-        ),
-    ],
-};
 
 const ADVERTISE: UrlUse = UrlUse {
     example: "write it like http://10.0.0.7:8486: where the other replicas reach this one",

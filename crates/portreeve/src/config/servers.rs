@@ -3,8 +3,9 @@
 use super::{
     gate::{UrlUse, http_url},
     keys::patterns,
-    reader::{At, Bounds, Keys, Reader, Table, is_reference, said},
+    reader::{At, Bounds, Reader, Table, is_reference, said},
     reference::absolute,
+    table::{CREDENTIAL, OFFER, OPTIONS, ROOT, SERVER, TIMEOUTS, TOOLS},
     types::{
         Builtin, Child, Era, Isolation, MAX_CHILDREN, Offer, Remote, Replay, Root, Server, ServerKind,
         ToolFilter, Transport,
@@ -14,61 +15,6 @@ use super::{
 use http::{HeaderName, HeaderValue};
 use portreeve_model::{Deadlines, Secret, ServerName, UpstreamCredential};
 use std::{path::PathBuf, time::Duration};
-
-const SERVER: Keys = Keys {
-    known: &[
-        "command",
-        "args",
-        "env",
-        "cwd",
-        "url",
-        "replay",
-        "transport",
-        "era",
-        "headers",
-        "credential",
-        "builtin",
-        "options",
-        "isolation",
-        "timeouts",
-        "tools",
-        "max_children",
-        "offer",
-        "roots",
-    ],
-    later: &[],
-    hints: &[
-        (
-            "type",
-            "remove it: a `command` is stdio, a `url` is HTTP; `transport` chooses between kinds of HTTP",
-        ),
-        ("timeout", "write `timeouts: {call: 120s}`"),
-        ("disabled", "remove or comment out the whole server"),
-        (
-            "autoApprove",
-            "remove it: approving calls is the client's business; `tools` says which tools exist",
-        ),
-        (
-            "alwaysAllow",
-            "remove it: approving calls is the client's business; `tools` says which tools exist",
-        ),
-        ("disabledTools", "write `tools: {deny: […]}`"),
-        ("serverUrl", "write `url`"),
-        ("httpUrl", "write `url`"),
-        ("bearer", "write `credential: {bearer: …}`"),
-    ],
-};
-const CREDENTIAL: Keys =
-    Keys { known: &["bearer"], later: &["per_tenant", "oauth", "exchange", "caller"], hints: &[] };
-const TIMEOUTS: Keys = Keys { known: &["connect", "call", "progress_cap", "ask"], later: &[], hints: &[] };
-const TOOLS: Keys = Keys { known: &["allow", "deny"], later: &[], hints: &[] };
-const OFFER: Keys = Keys { known: &["elicitation", "sampling", "roots"], later: &[], hints: &[] };
-const ROOT: Keys = Keys { known: &["uri", "name"], later: &[], hints: &[] };
-const OPTIONS: Keys = Keys { known: &[], later: &[], hints: &[] };
-
-/// All of them, for the test that compares them with the documentation.
-#[cfg(test)]
-pub(super) const TABLES: &[&Keys] = &[&SERVER, &CREDENTIAL, &TIMEOUTS, &TOOLS, &OFFER, &ROOT, &OPTIONS];
 
 const CHILDREN: Bounds<u64> = Bounds { least: 1, most: 1024, why: "each is a process on this machine" };
 const CONNECT: Bounds<Duration> = Bounds {
