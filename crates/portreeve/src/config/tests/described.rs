@@ -157,7 +157,7 @@ fn bounds_and_words_are_those_of_the_reader() {
                 );
             }
             Form::Choice(words) => {
-                row(words.iter().map(|word| json!(word)).collect(), vec![json!("another")])
+                row(words.iter().map(|word| json!(word)).collect(), vec![json!("another")]);
             }
             Form::Flag => row(vec![json!(true), json!(false)], vec![json!("perhaps")]),
             _ => return,
