@@ -10,14 +10,15 @@ use std::{
 };
 
 /// Each crate with the crates that it may use: only such as stand above it. A crate that is not there yet is not here yet.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("portreeve-model", &[]),
     ("portreeve-seal", &["portreeve-model"]),
     ("portreeve-mcp", &["portreeve-model"]),
     ("portreeve-policy", &["portreeve-model"]),
     ("portreeve-process", &["portreeve-model"]),
+    ("portreeve-yaml", &[]),
     ("portreeve-sops", &["portreeve-model"]),
-    ("portreeve-cluster", &["portreeve-model", "portreeve-sops"]),
+    ("portreeve-cluster", &["portreeve-model", "portreeve-yaml", "portreeve-sops"]),
     ("portreeve-store", &["portreeve-model"]),
     ("portreeve-auth", &["portreeve-model", "portreeve-seal"]),
     ("portreeve-upstream", &["portreeve-model", "portreeve-seal", "portreeve-mcp", "portreeve-process"]),
@@ -54,6 +55,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         "portreeve",
         &[
             "portreeve-model",
+            "portreeve-yaml",
             "portreeve-sops",
             "portreeve-cluster",
             "portreeve-seal",
@@ -102,7 +104,7 @@ const QUARANTINE: [(&str, &[&str]); 23] = [
     ("clap", &["portreeve", "xtask"]),
     ("clap_complete", &["portreeve"]),
     ("clap_mangen", &["portreeve"]),
-    ("saphyr-parser", &["portreeve", "portreeve-sops"]),
+    ("saphyr-parser", &["portreeve-sops", "portreeve-yaml"]),
     ("age", &["portreeve-sops"]),
     ("aes-gcm", &["portreeve-sops"]),
     ("regex", &["portreeve-sops"]),

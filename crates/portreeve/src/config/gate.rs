@@ -36,7 +36,7 @@ const REPLAY_WAIT: Bounds<Duration> = Bounds {
 /// Reads the whole file. What could not be read has its default, and a problem.
 pub(super) fn read(reader: &mut Reader<'_>, root: &At<'_>) -> Config {
     let mut config = Config::demo();
-    if matches!(root.node.data, super::yaml::Data::Empty) {
+    if matches!(root.node.data, portreeve_yaml::Data::Empty) {
         reader.warn(root, "the file is empty: the demo server runs on loopback", None);
         return config;
     }
@@ -220,7 +220,7 @@ fn origin(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
 fn mcp(reader: &mut Reader<'_>, at: &At<'_>, servers: &[Server]) -> Mcp {
     let mut mcp = Mcp::default();
     let Some(table) = reader.table(at, &MCP) else { return mcp };
-    if let Some(root) = table.get("root").filter(|at| !matches!(at.node.data, super::yaml::Data::Empty)) {
+    if let Some(root) = table.get("root").filter(|at| !matches!(at.node.data, portreeve_yaml::Data::Empty)) {
         mcp.root = reader.text(&root).and_then(|name| {
             let found = servers.iter().find(|server| server.name.as_str() == name);
             if found.is_none() {
@@ -311,7 +311,7 @@ fn limits(reader: &mut Reader<'_>, at: &At<'_>, mut limits: Limits) -> Limits {
 
 /// A number, or `unlimited`.
 fn calls_per_minute(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Option<u32>> {
-    if matches!(&at.node.data, super::yaml::Data::Scalar(scalar) if scalar.text == "unlimited") {
+    if matches!(&at.node.data, portreeve_yaml::Data::Scalar(scalar) if scalar.text == "unlimited") {
         return Some(None);
     }
     let why = "or `unlimited`";
@@ -380,7 +380,7 @@ fn exposure(reader: &mut Reader<'_>, top: &Table<'_>, config: &Config) {
     // A key that is there but wrong is already a problem; saying that there is none would mislead.
     if top
         .get("keys")
-        .is_none_or(|keys| matches!(&keys.node.data, super::yaml::Data::List(items) if items.is_empty()))
+        .is_none_or(|keys| matches!(&keys.node.data, portreeve_yaml::Data::List(items) if items.is_empty()))
         && let Some((what, mend)) = check_exposure(config.listen, config)
     {
         reader.problem(&at, what, Some(mend));

@@ -2,12 +2,12 @@
 //! its `allow` says. Also the check that grants name servers that exist, because a mistyped one would only ever refuse.
 
 use super::{
-    problem::nearest,
     reader::{At, Reader, Table, said},
     table::{GRANT, KEY},
     types::{ApiKey, Grant, Server},
 };
 use portreeve_model::{KeyName, Secret};
+use portreeve_yaml::nearest;
 
 /// The shortest secret of a key, in characters. Shorter ones can be guessed over the network.
 const SECRET_LENGTH: usize = 16;

@@ -14,7 +14,6 @@ mod servers;
 mod table;
 mod types;
 mod units;
-mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +45,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Everything that is wrong, in the order of the file.
 pub fn parse(text: &str, file: &str, lookup: &dyn Lookup) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let root = yaml::parse(text).map_err(|error| {
+    let root = portreeve_yaml::parse(text).map_err(|error| {
         let (file, path) = (file.to_owned(), String::new());
         let line = text.lines().nth(error.mark.line.saturating_sub(1)).unwrap_or_default();
         let mend = line

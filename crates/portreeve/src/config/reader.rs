@@ -3,13 +3,13 @@
 //! all mistakes of a file at once. Which keys exist and what they mean is not known here.
 
 use super::{
-    problem::{Mark, Problem, Warning, nearest},
+    problem::{Problem, Warning},
     reference::{self, Lookup},
     table::Keys,
     units,
-    yaml::{Data, Entry, Node, Scalar, Style},
 };
 use portreeve_model::Secret;
+use portreeve_yaml::{Data, Entry, Mark, Node, Scalar, Style, nearest};
 use std::{fmt::Display, path::Path, time::Duration};
 
 /// The most of a value that an error repeats.

@@ -10,10 +10,10 @@ use super::{
         Builtin, Child, Era, Isolation, MAX_CHILDREN, Offer, Remote, Replay, Root, Server, ServerKind,
         ToolFilter, Transport,
     },
-    yaml::Data,
 };
 use http::{HeaderName, HeaderValue};
 use portreeve_model::{Deadlines, Secret, ServerName, UpstreamCredential};
+use portreeve_yaml::Data;
 use std::{path::PathBuf, time::Duration};
 
 const CHILDREN: Bounds<u64> = Bounds { least: 1, most: 1024, why: "each is a process on this machine" };

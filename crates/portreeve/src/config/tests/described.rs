@@ -5,8 +5,8 @@ use super::{super::*, Anything};
 use crate::config::{
     table::{Form, Keys, TOP},
     units,
-    yaml::{Data, Node, Style},
 };
+use portreeve_yaml::{Data, Node, Style};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -26,7 +26,7 @@ fn value(node: &Node) -> Value {
 }
 
 fn of_yaml(text: &str) -> Value {
-    value(&yaml::parse(text).unwrap_or_else(|error| panic!("{error:?}\n{text}")))
+    value(&portreeve_yaml::parse(text).unwrap_or_else(|error| panic!("{error:?}\n{text}")))
 }
 
 fn read(config: &Value) -> Result<(), String> {

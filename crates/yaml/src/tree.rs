@@ -2,7 +2,6 @@
 //! Scalars keep their source text: `7.10` stays `7.10`, and what a scalar means is decided by the key that reads it.
 //! One document, no tags; aliases are copied, within a bound.
 
-use super::problem::Mark;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 use std::collections::HashMap;
 
@@ -11,58 +10,86 @@ const DEPTH: usize = 32;
 /// Bounds what aliases of aliases can make of a short file.
 const NODES: usize = 50_000;
 
+/// A place in the file, both counted from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
 /// One node of the tree.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) mark: Mark,
+pub struct Node {
+    /// Where it begins.
+    pub mark: Mark,
     /// The index of the node's first character in the source.
-    pub(super) start: usize,
-    pub(super) data: Data,
+    pub start: usize,
+    /// The index after its last character; for a value of several lines the parser may count what follows up to the next key.
+    pub end: usize,
+    /// What it is.
+    pub data: Data,
 }
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub(super) enum Data {
+pub enum Data {
     /// Nothing at all, `~` or `null`.
     Empty,
+    /// A text, a number or a truth value.
     Scalar(Scalar),
+    /// Values in order.
     List(Vec<Node>),
+    /// Values by name.
     Map(Vec<Entry>),
 }
 
 /// A scalar as it was written, before references are resolved.
 #[derive(Debug, Clone)]
-pub(super) struct Scalar {
-    pub(super) text: String,
-    pub(super) style: Style,
+pub struct Scalar {
+    /// Its text, without quotes and escapes.
+    pub text: String,
+    /// How it was written.
+    pub style: Style,
 }
 
 /// Whether a scalar could be a number or a truth value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub enum Style {
+    /// Without quotes.
     Plain,
+    /// In quotes, or as a block.
     Quoted,
 }
 
 /// A key and its value, in the order of the file; keys may be repeated here, the reader refuses them.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) mark: Mark,
-    pub(super) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key begins.
+    pub mark: Mark,
+    /// The value.
+    pub value: Node,
 }
 
 /// Why there is no tree.
 #[derive(Debug)]
-pub(super) struct Unreadable {
-    pub(super) mark: Mark,
-    pub(super) what: String,
+pub struct Unreadable {
+    /// Where the trouble is.
+    pub mark: Mark,
+    /// What it is.
+    pub what: String,
 }
 
 /// Reads the one document of a text; an empty text is an empty node.
-pub(super) fn parse(text: &str) -> Result<Node, Unreadable> {
+///
+/// # Errors
+/// Why there is no tree, with the place.
+pub fn parse(text: &str) -> Result<Node, Unreadable> {
     let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
-    let mut root = Node { mark: Mark { line: 1, column: 1 }, start: 0, data: Data::Empty };
+    let mut root = Node { mark: Mark { line: 1, column: 1 }, start: 0, end: 0, data: Data::Empty };
     let mut documents = 0;
     while let Some((event, span)) = builder.next()? {
         match event {
@@ -70,7 +97,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Unreadable> {
             Event::DocumentStart(_) if documents == 1 => {
                 return Err(unreadable(
                     span.start,
-                    "a second YAML document starts here; a configuration is one document",
+                    "a second YAML document starts here; this file is one document",
                 ));
             }
             Event::DocumentStart(_) => documents += 1,
@@ -107,38 +134,45 @@ impl<'a> Builder<'a> {
         if depth > DEPTH {
             return Err(unreadable(span.start, &format!("nested deeper than {DEPTH} levels")));
         }
+        let mut end = span.end.index();
         let (data, anchor, tag) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span),
             Event::Scalar(text, style, anchor, tag) => (scalar(text.into_owned(), style), anchor, tag),
-            Event::SequenceStart(anchor, tag) => (self.list(span, depth)?, anchor, tag),
-            Event::MappingStart(anchor, tag) => (self.map(span, depth)?, anchor, tag),
+            Event::SequenceStart(anchor, tag) => (self.list(span, depth, &mut end)?, anchor, tag),
+            Event::MappingStart(anchor, tag) => (self.map(span, depth, &mut end)?, anchor, tag),
             _ => return Err(unreadable(span.start, "not valid YAML here")),
         };
         if tag.is_some() {
             return Err(unreadable(span.start, "YAML tags (`!…`) have no meaning in this file"));
         }
-        let node = Node { mark: mark(span.start), start: span.start.index(), data };
+        let node = Node { mark: mark(span.start), start: span.start.index(), end, data };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn list(&mut self, span: Span, depth: usize) -> Result<Data, Unreadable> {
+    fn list(&mut self, span: Span, depth: usize, end: &mut usize) -> Result<Data, Unreadable> {
         let mut items = Vec::new();
         loop {
             match self.inner(span)? {
-                (Event::SequenceEnd, _) => return Ok(Data::List(items)),
+                (Event::SequenceEnd, last) => {
+                    *end = last.end.index();
+                    return Ok(Data::List(items));
+                }
                 (event, span) => items.push(self.node(event, span, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, span: Span, depth: usize) -> Result<Data, Unreadable> {
+    fn map(&mut self, span: Span, depth: usize, end: &mut usize) -> Result<Data, Unreadable> {
         let mut entries = Vec::new();
         loop {
             let (key, at) = match self.inner(span)? {
-                (Event::MappingEnd, _) => return Ok(Data::Map(entries)),
+                (Event::MappingEnd, last) => {
+                    *end = last.end.index();
+                    return Ok(Data::Map(entries));
+                }
                 (Event::Scalar(key, ..), at) => (key.into_owned(), mark(at.start)),
                 (_, at) => return Err(unreadable(at.start, "a key must be a plain word")),
             };
@@ -191,4 +225,37 @@ fn mark(marker: Marker) -> Mark {
 
 fn unreadable(marker: Marker, what: &str) -> Unreadable {
     Unreadable { mark: mark(marker), what: what.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<'a>(node: &'a Node, key: &str) -> &'a Node {
+        let Data::Map(entries) = &node.data else { panic!("no map") };
+        &entries.iter().find(|entry| entry.key == key).unwrap().value
+    }
+
+    #[test]
+    fn a_value_knows_its_place_and_how_long_it_is() {
+        let text = "---\na: 10.0.0.1 # one\nü: {b: \"x\\\"y\", c: [1, 2]}\n";
+        let tree = parse(text).unwrap();
+        let source: Vec<char> = text.chars().collect();
+        let inner = at(&tree, "ü");
+        for (node, mark, written) in [
+            (at(&tree, "a"), (2, 4), "10.0.0.1"),
+            (at(inner, "b"), (3, 8), "\"x\\\"y\""),
+            (at(inner, "c"), (3, 19), "[1, 2]"),
+        ] {
+            assert_eq!((node.mark.line, node.mark.column), mark);
+            assert_eq!(source[node.start..node.end].iter().collect::<String>(), written);
+        }
+    }
+
+    #[test]
+    fn what_was_written_twice_is_there_twice() {
+        let tree = parse("a: 1\na: 2\n").unwrap();
+        let Data::Map(entries) = &tree.data else { panic!("no map") };
+        assert_eq!(entries.iter().map(|entry| entry.mark.line).collect::<Vec<_>>(), [1, 2]);
+    }
 }
