@@ -107,7 +107,7 @@ const QUARANTINE: [(&str, &[&str]); 23] = [
     ("saphyr-parser", &["portreeve-sops", "portreeve-yaml"]),
     ("age", &["portreeve-sops"]),
     ("aes-gcm", &["portreeve-sops"]),
-    ("regex", &["portreeve-sops"]),
+    ("regex", &["portreeve-cluster", "portreeve-sops"]),
     ("similar", &["portreeve-cluster", "portreeve"]),
     ("tracing-subscriber", &["portreeve"]),
     ("mimalloc", &["portreeve"]),

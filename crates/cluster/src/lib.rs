@@ -4,4 +4,5 @@
 //! Reading order: `values` (what templates see), `inputs` (the table of settings, and the rules), `render`, `lint`, `commit`.
 
 pub mod commit;
+pub mod inputs;
 pub mod values;

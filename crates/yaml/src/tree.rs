@@ -26,7 +26,7 @@ pub struct Node {
     pub mark: Mark,
     /// The index of the node's first character in the source.
     pub start: usize,
-    /// The index after its last character; for a value of several lines the parser may count what follows up to the next key.
+    /// The index after its last character; a block of text may reach to the next key.
     pub end: usize,
     /// What it is.
     pub data: Data,
@@ -70,6 +70,8 @@ pub struct Entry {
     pub key: String,
     /// Where the key begins.
     pub mark: Mark,
+    /// The index of the key's first character in the source.
+    pub start: usize,
     /// The value.
     pub value: Node,
 }
@@ -88,7 +90,9 @@ pub struct Unreadable {
 /// # Errors
 /// Why there is no tree, with the place.
 pub fn parse(text: &str) -> Result<Node, Unreadable> {
-    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let source = text.chars().collect();
+    let mut builder =
+        Builder { parser: Parser::new_from_str(text), source, anchors: HashMap::new(), nodes: 0 };
     let mut root = Node { mark: Mark { line: 1, column: 1 }, start: 0, end: 0, data: Data::Empty };
     let mut documents = 0;
     while let Some((event, span)) = builder.next()? {
@@ -109,6 +113,7 @@ pub fn parse(text: &str) -> Result<Node, Unreadable> {
 
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    source: Vec<char>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
 }
@@ -137,7 +142,10 @@ impl<'a> Builder<'a> {
         let mut end = span.end.index();
         let (data, anchor, tag) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span),
-            Event::Scalar(text, style, anchor, tag) => (scalar(text.into_owned(), style), anchor, tag),
+            Event::Scalar(text, style, anchor, tag) => {
+                end = self.end(span, style);
+                (scalar(text.into_owned(), style), anchor, tag)
+            }
             Event::SequenceStart(anchor, tag) => (self.list(span, depth, &mut end)?, anchor, tag),
             Event::MappingStart(anchor, tag) => (self.map(span, depth, &mut end)?, anchor, tag),
             _ => return Err(unreadable(span.start, "not valid YAML here")),
@@ -150,6 +158,28 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+
+    /// Where a scalar ends: behind one in quotes the parser also counts a comment.
+    fn end(&self, span: Span, style: ScalarStyle) -> usize {
+        let (start, end) = (span.start.index(), span.end.index().min(self.source.len()));
+        let quote = match style {
+            ScalarStyle::SingleQuoted => '\'',
+            ScalarStyle::DoubleQuoted => '"',
+            _ => return end,
+        };
+        let mut at = start + 1;
+        while at < end {
+            match self.source[at] {
+                '\\' if quote == '"' => at += 1,
+                // Within single quotes two stand for one.
+                c if c == quote && quote == '\'' && self.source.get(at + 1) == Some(&quote) => at += 1,
+                c if c == quote => return at + 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        end
     }
 
     fn list(&mut self, span: Span, depth: usize, end: &mut usize) -> Result<Data, Unreadable> {
@@ -168,12 +198,12 @@ impl<'a> Builder<'a> {
     fn map(&mut self, span: Span, depth: usize, end: &mut usize) -> Result<Data, Unreadable> {
         let mut entries = Vec::new();
         loop {
-            let (key, at) = match self.inner(span)? {
+            let (key, at, start) = match self.inner(span)? {
                 (Event::MappingEnd, last) => {
                     *end = last.end.index();
                     return Ok(Data::Map(entries));
                 }
-                (Event::Scalar(key, ..), at) => (key.into_owned(), mark(at.start)),
+                (Event::Scalar(key, ..), at) => (key.into_owned(), mark(at.start), at.start.index()),
                 (_, at) => return Err(unreadable(at.start, "a key must be a plain word")),
             };
             let (event, span) = self.inner(span)?;
@@ -182,7 +212,7 @@ impl<'a> Builder<'a> {
                 // The parser puts an absent value anywhere up to the next key; the key is where a person looks.
                 value.mark = at;
             }
-            entries.push(Entry { key, mark: at, value });
+            entries.push(Entry { key, mark: at, start, value });
         }
     }
 
@@ -238,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_value_knows_its_place_and_how_long_it_is() {
-        let text = "---\na: 10.0.0.1 # one\nü: {b: \"x\\\"y\", c: [1, 2]}\n";
+        let text =
+            "---\na: 10.0.0.1 # one\nü: {b: \"x\\\"y\", c: [1, 2]}\nd: \"e\" # two\nf: 'it''s' # three\n";
         let tree = parse(text).unwrap();
         let source: Vec<char> = text.chars().collect();
         let inner = at(&tree, "ü");
@@ -246,6 +277,8 @@ mod tests {
             (at(&tree, "a"), (2, 4), "10.0.0.1"),
             (at(inner, "b"), (3, 8), "\"x\\\"y\""),
             (at(inner, "c"), (3, 19), "[1, 2]"),
+            (at(&tree, "d"), (4, 4), "\"e\""),
+            (at(&tree, "f"), (5, 4), "'it''s'"),
         ] {
             assert_eq!((node.mark.line, node.mark.column), mark);
             assert_eq!(source[node.start..node.end].iter().collect::<String>(), written);
