@@ -12,6 +12,8 @@
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod harness;

@@ -1,8 +1,9 @@
 //! The inputs: two files of settings and the keys beside them, checked all at once. A finding has its code, place, reason and mend;
 //! what is right becomes [`Values`]. Nothing is rendered or written here.
 //!
-//! Reading order: `table` (every setting), `files`, `read` (values out of a file), `given` (what the rules see), `rules`, `report`.
+//! Reading order: `table` (every setting), `files`, `read` (values out of a file), `given` (what the rules see), `rules`, `report`, `describe`.
 
+mod describe;
 mod files;
 mod given;
 pub(crate) mod net;
@@ -16,6 +17,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use describe::{Unknown, cluster_schema, explain, list, nodes_schema, page};
 pub use files::{Files, ReadError, Text};
 pub use problem::{File, Level, Place, Problem, RULES, Rule};
 pub use report::Report;

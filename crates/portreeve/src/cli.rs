@@ -3,7 +3,7 @@
 //! argument takes its value from a variable.
 
 use crate::{
-    commands::{self, CommandError, Exit, Setup},
+    commands::{self, CommandError, Exit, Setup, cluster::ClusterCommand},
     config::{self, LoadError},
 };
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
@@ -18,7 +18,8 @@ use std::{
 };
 
 const EXITS: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 a server could not be reached; \
-4 refused by policy.";
+4 refused by policy. Those of `cluster` \
+are with its commands.";
 
 /// One gate between AI agents and MCP servers of every protocol revision.
 #[derive(Debug, Parser)]
@@ -103,6 +104,12 @@ The first line `# yaml-language-server: $schema=portreeve.schema.json` tells an 
         /// Make the tables of a page of the documentation anew
         #[arg(long, value_name = "FILE", hide = true)]
         page: Option<PathBuf>,
+    },
+    /// Work on a cluster that is described by cluster.yaml and nodes.yaml
+    Cluster {
+        /// What to do.
+        #[command(subcommand)]
+        command: ClusterCommand,
     },
     /// Print a completion script for a shell
     #[command(after_help = "Examples:
@@ -319,6 +326,7 @@ fn dispatch(command: &Command) -> Result<Exit, CommandError> {
         Command::Doctor(arguments) => commands::doctor::run(&setup(&arguments.places)?, arguments),
         Command::Tools(arguments) => commands::tools::run(&setup(&arguments.places)?, arguments),
         Command::Demo(arguments) => commands::demo::run(arguments),
+        Command::Cluster { command } => commands::cluster::run(command),
         Command::Schema { page: None } => print(format!("{:#}\n", config::schema()).as_bytes()),
         Command::Schema { page: Some(page) } => commands::schema::renew(page),
         Command::Completions { shell } => {
@@ -348,8 +356,7 @@ fn manual() -> Result<Vec<u8>, CommandError> {
     let mut page = Vec::new();
     let command = Cli::command();
     clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        let name = format!("portreeve {}", sub.get_name());
+    for (name, sub) in leaves("portreeve", &command) {
         let man = clap_mangen::Man::new(sub.clone().bin_name(name.clone()));
         let mut section = Vec::new();
         man.render_description_section(&mut section).map_err(failed)?;
@@ -362,6 +369,19 @@ fn manual() -> Result<Vec<u8>, CommandError> {
         page.extend_from_slice(section.as_bytes());
     }
     Ok(page)
+}
+
+/// The commands that do something, with their full names.
+fn leaves(name: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+    let mut found = Vec::new();
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = format!("{name} {}", sub.get_name());
+        match sub.has_subcommands() {
+            true => found.extend(leaves(&name, sub)),
+            false => found.push((name, sub.clone())),
+        }
+    }
+    found
 }
 
 /// Writes to stdout; a reader that has gone away, such as `head`, is no failure.
@@ -399,6 +419,7 @@ fn chain(out: &mut impl Write, error: &CommandError) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::ExitCode;
 
     fn arguments(line: &str) -> impl Iterator<Item = OsString> + '_ {
         line.split_whitespace().map(OsString::from)
@@ -443,6 +464,9 @@ mod tests {
             ("doctor", true),
             ("doctor a b --json --timeout 5s", true),
             ("doctor --timeout 5", false),
+            ("cluster validate", true),
+            ("cluster", false),
+            ("cluster schema nodes --markdown", false),
         ] {
             let parsed = Cli::try_parse_from(arguments(&format!("portreeve {line}")));
             assert_eq!(parsed.is_ok(), good, "{line}: {parsed:?}");
@@ -452,7 +476,7 @@ mod tests {
     #[test]
     fn every_example_in_the_help_is_good_usage() {
         let mut seen = 0;
-        for sub in Cli::command().get_subcommands() {
+        for (_, sub) in leaves("portreeve", &Cli::command()) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter(|line| line.trim_start().starts_with("portreeve ")) {
                 // Behind two blanks stands what the example does; a shell sees quotes and redirections.
@@ -469,17 +493,24 @@ mod tests {
 
     #[test]
     fn exit_codes_are_fixed() {
-        for (exit, code) in
-            [(Exit::Done, 0), (Exit::Failed, 1), (Exit::Usage, 2), (Exit::Unreachable, 3), (Exit::Refused, 4)]
-        {
-            assert_eq!(exit as u8, code);
+        for (exit, code) in [
+            (Exit::Done, 0),
+            (Exit::Failed, 1),
+            (Exit::Usage, 2),
+            (Exit::Unreachable, 3),
+            (Exit::Refused, 4),
+            (Exit::Inputs, 3),
+        ] {
+            assert_eq!(ExitCode::from(exit), ExitCode::from(code));
         }
     }
 
     #[test]
     fn the_manual_has_every_command_that_is_for_people() {
         let page = String::from_utf8(manual().unwrap()).unwrap();
-        for name in ["serve", "stdio", "check", "call", "tools", "demo", "completions", "man"] {
+        for name in
+            ["serve", "stdio", "check", "call", "tools", "demo", "completions", "man", "cluster validate"]
+        {
             assert!(page.contains(&format!(".SH PORTREEVE {}\n", name.to_uppercase())), "{name}");
         }
     }

@@ -1,6 +1,7 @@
 //! The inputs as a whole: the three clusters that are right, small edits that make them wrong, and the table itself.
 
 mod clusters;
+mod described;
 mod invalid;
 mod secrets;
 mod support;

@@ -4,6 +4,7 @@
 pub mod call;
 pub mod check;
 mod client;
+pub mod cluster;
 pub mod demo;
 pub mod doctor;
 mod form;
@@ -20,20 +21,28 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
-    Done = 0,
+    Done,
     /// It was tried and failed.
-    Failed = 1,
+    Failed,
     /// The arguments or the configuration are wrong; nothing was tried.
-    Usage = 2,
+    Usage,
     /// A server could not be reached.
-    Unreachable = 3,
+    Unreachable,
     /// Policy refused.
-    Refused = 4,
+    Refused,
+    /// The inputs of a cluster are wrong. The commands of `cluster` reach no server, and their codes are counted by themselves.
+    Inputs,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Done => 0u8,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Unreachable | Exit::Inputs => 3,
+            Exit::Refused => 4,
+        })
     }
 }
 

@@ -1,0 +1,139 @@
+//! `portreeve cluster`: the cluster renderer from a terminal. Arguments and where things are printed; what is right or wrong with a
+//! cluster is the crate `cluster`'s business.
+
+use super::{CommandError, Exit};
+use crate::cli::print;
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use portreeve_cluster::inputs::{self, Files, Level, Report, Scope};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// The commands of `cluster`.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Check the settings of a cluster and the keys beside them, and say everything that is wrong
+    #[command(after_help = "Examples:
+  portreeve cluster validate
+  portreeve cluster validate clusters/harbour --json
+  portreeve cluster validate --inputs-only     where the keys are not, such as in a pipeline
+
+Exit codes: 0 the inputs can be used (warnings may be printed); 1 a file cannot be read; 2 wrong usage;
+3 the inputs are wrong.")]
+    Validate(ValidateArguments),
+    /// Say what a setting, a field of a node or a rule means
+    #[command(after_help = "Examples:
+  portreeve cluster explain                    all settings, one a line
+  portreeve cluster explain node_cidr
+  portreeve cluster explain nodes.mtu
+  portreeve cluster explain V-07
+
+Exit codes: 0 done; 2 there is no such setting.")]
+    Explain {
+        /// The setting, field or rule; without it all settings
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Print the JSON Schema of a file of settings, for editors, or the reference of all settings
+    #[command(after_help = "Examples:
+  portreeve cluster schema > cluster.schema.json
+  portreeve cluster schema nodes > nodes.schema.json
+  portreeve cluster schema --markdown
+
+The first line `# yaml-language-server: $schema=cluster.schema.json` tells an editor to use it.")]
+    Schema {
+        /// Which file
+        #[arg(value_enum, default_value = "cluster")]
+        file: SchemaFile,
+        /// Print the reference of all settings as Markdown instead
+        #[arg(long, conflicts_with = "file")]
+        markdown: bool,
+    },
+}
+
+/// `cluster validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArguments {
+    /// The directory with `cluster.yaml` and `nodes.yaml`
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+    /// Check the two files of settings alone, not the keys beside them
+    #[arg(long)]
+    pub inputs_only: bool,
+    /// Take warnings of rules (V-…) for errors
+    #[arg(long)]
+    pub strict: bool,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFile {
+    /// `cluster.yaml`
+    Cluster,
+    /// `nodes.yaml`
+    Nodes,
+}
+
+/// Runs a command of `cluster`.
+///
+/// # Errors
+/// A file cannot be read, or nothing has the name that is to be explained. Inputs that are wrong are a result, not an error.
+pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
+    match command {
+        ClusterCommand::Validate(arguments) => validate(arguments),
+        ClusterCommand::Explain { name: None } => print(inputs::list().as_bytes()),
+        ClusterCommand::Explain { name: Some(name) } => {
+            let text =
+                inputs::explain(name).map_err(|why| CommandError::plain(Exit::Usage, why.to_string()))?;
+            print(text.as_bytes())
+        }
+        ClusterCommand::Schema { markdown: true, .. } => print(inputs::page().as_bytes()),
+        ClusterCommand::Schema { file, .. } => {
+            let schema = match file {
+                SchemaFile::Cluster => inputs::cluster_schema(),
+                SchemaFile::Nodes => inputs::nodes_schema(),
+            };
+            print(format!("{schema:#}\n").as_bytes())
+        }
+    }
+}
+
+fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
+    let shown = arguments.directory.display();
+    if !arguments.directory.is_dir() {
+        return Err(CommandError::plain(
+            Exit::Usage,
+            format!("`{shown}` is not a directory; name the one with cluster.yaml"),
+        ));
+    }
+    let files = Files::read(&arguments.directory).map_err(|error| {
+        CommandError::new(Exit::Failed, format!("the inputs in `{shown}` cannot be read"), error)
+    })?;
+    let scope = if arguments.inputs_only { Scope::Settings } else { Scope::All };
+    let (report, _) = inputs::check(&files, scope);
+    let errors = report.count(Level::Error, arguments.strict);
+    let out = if arguments.json {
+        let document = json!({"ok": errors == 0, "problems": report.json(arguments.strict)});
+        format!("{document:#}\n")
+    } else {
+        told(&report, &shown.to_string(), arguments.strict)
+    };
+    print(out.as_bytes())?;
+    Ok(if errors == 0 { Exit::Done } else { Exit::Inputs })
+}
+
+fn told(report: &Report, shown: &str, strict: bool) -> String {
+    let count = |level, noun: &str| match report.count(level, strict) {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    };
+    let verdict = if report.count(Level::Error, strict) == 0 { "good" } else { "cannot be used" };
+    format!(
+        "{}{shown}: {verdict}, {}, {}\n",
+        report.text(strict),
+        count(Level::Error, "error"),
+        count(Level::Warning, "warning")
+    )
+}
