@@ -8,7 +8,26 @@
 mod crash;
 
 use super::*;
-use std::{fs, os::unix::fs::MetadataExt, time::SystemTime};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::SystemTime,
+};
+
+/// A child has everything that is open until it becomes another program, locks of trees as well. So no test starts a child while
+/// another one has a tree locked: that tree would stay locked for a moment after its test let go of it.
+static CHILDREN: RwLock<()> = RwLock::new(());
+
+/// Held while a tree is locked.
+pub(super) fn locking() -> RwLockReadGuard<'static, ()> {
+    CHILDREN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held while a child is started.
+pub(super) fn starting() -> RwLockWriteGuard<'static, ()> {
+    CHILDREN.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
     let output = |text: &str| Output { bytes: text.as_bytes().to_vec(), template: "t".to_owned() };
@@ -16,6 +35,7 @@ pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
 }
 
 pub(super) fn write(root: &Path, tree: &Tree, overwrite: Overwrite) -> Result<Plan, CommitError> {
+    let _locking = locking();
     let mut workspace = Workspace::open(root, RealDisk)?;
     let plan = workspace.plan(tree, &Scope::All)?;
     workspace.commit(tree, &plan, overwrite)?;
@@ -115,6 +135,7 @@ fn a_part_can_be_written_alone_and_then_nothing_is_removed() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &tree(&[("a", "1"), ("b", "1"), ("c", "1")]), Overwrite::Never).unwrap();
     let wanted = tree(&[("a", "2"), ("b", "2")]);
+    let _locking = locking();
     let mut workspace = Workspace::open(root.path(), RealDisk).unwrap();
     let plan = workspace.plan(&wanted, &Scope::Only(&|path| path == "a")).unwrap();
     workspace.commit(&wanted, &plan, Overwrite::Never).unwrap();
@@ -146,6 +167,7 @@ fn nothing_is_written_outside_the_tree() {
 #[test]
 fn two_commands_do_not_write_at_once() {
     let root = tempfile::tempdir().unwrap();
+    let _locking = locking();
     let first = Workspace::open(root.path(), RealDisk).unwrap();
     let second = Workspace::open(root.path(), RealDisk).err().unwrap();
     assert!(matches!(second, CommitError::Locked(_)), "{second}");

@@ -77,6 +77,7 @@ fn child() {
 }
 
 fn start(root: &Path, at: u64) -> Child {
+    let _starting = starting();
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "commit::tests::crash::child", "--ignored", "--nocapture"])
         .env(ROOT, root)
@@ -96,7 +97,9 @@ fn prepared() -> tempfile::TempDir {
 
 /// What the next command makes of it: the old state or the new one, and nothing else.
 fn recovered(root: &Path, when: &str, states: &[BTreeMap<String, String>; 2]) -> usize {
+    let locking = locking();
     drop(Workspace::open(root, RealDisk).unwrap_or_else(|error| panic!("{when}: {error}")));
+    drop(locking);
     let found = snapshot(root);
     states.iter().position(|state| *state == found).unwrap_or_else(|| panic!("{when}: {found:#?}"))
 }
