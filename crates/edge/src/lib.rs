@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`listener`] (connections), [`route`] (paths), [`origin`] (who may speak to us from where),
 //! `mcp` (the MCP door), `classify` (which era a message belongs to), `answer` and `body` (what goes back),
-//! `sse` (the door of 2024-11-05), `hop` (from replica to replica), `cors`, [`metrics`].
+//! `rest` (the door for people and scripts), `sse` (the door of 2024-11-05), `hop` (from replica to replica), `cors`, [`metrics`].
 
 mod answer;
 mod body;
@@ -15,6 +15,7 @@ mod mcp;
 pub mod metrics;
 pub mod origin;
 mod request;
+mod rest;
 pub mod route;
 mod sse;
 

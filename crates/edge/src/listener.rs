@@ -7,6 +7,7 @@ use crate::{
     cors, hop, mcp,
     metrics::Metrics,
     origin::{Allowed, Foreign},
+    rest,
     route::{Route, route},
     sse::Streams,
 };
@@ -188,7 +189,12 @@ impl Edge {
                 return answer::problem(StatusCode::SERVICE_UNAVAILABLE, "closing");
             }
             Route::Ready => return health("ready"),
-            Route::Server(_) | Route::Root | Route::Sse(_) | Route::SseRoot | Route::Unknown => {}
+            Route::Server(_)
+            | Route::Root
+            | Route::Sse(_)
+            | Route::SseRoot
+            | Route::Rest(_)
+            | Route::Unknown => {}
         }
         if let Err(foreign) = self.allowed.check(request.headers(), request.uri()) {
             let status = match foreign {
@@ -216,6 +222,7 @@ impl Edge {
             Route::Root => mcp::serve(self, None, request).await,
             Route::Sse(name) => mcp::serve_sse(self, Some(name), request).await,
             Route::SseRoot => mcp::serve_sse(self, None, request).await,
+            Route::Rest(named) => rest::serve(self, named, request).await,
             Route::Unknown | Route::Live | Route::Ready => {
                 answer::problem(StatusCode::NOT_FOUND, "nothing is here; servers are at /mcp/<server>")
             }

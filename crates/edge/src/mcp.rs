@@ -102,19 +102,24 @@ pub(crate) async fn serve_hop(edge: &Arc<Edge>, hop: Hop) -> Response<OutBody> {
     Visit { edge, principal, server, headers: &headers, verb, body, brought }.serve().await
 }
 
-/// Identifies the caller and finds the server; one that the caller may not reach looks like one that is not there.
-fn enter<'a>(
-    edge: &'a Edge,
-    name: Option<&str>,
-    parts: &'a Parts,
-) -> Result<Visit<'a>, Box<Response<OutBody>>> {
+/// Finds out who calls.
+pub(crate) fn identify(edge: &Edge, parts: &Parts) -> Result<Principal, Box<Response<OutBody>>> {
     if parts.uri.query().is_some_and(has_credential) {
         let text = "credentials belong in the Authorization header, never in the address";
         return Err(Box::new(answer::problem(StatusCode::BAD_REQUEST, text)));
     }
     let credential = single(&parts.headers, header::AUTHORIZATION).ok().flatten();
     let credential = credential.map(|raw| std::str::from_utf8(raw).unwrap_or_default());
-    let principal = edge.gateway.identify(credential).map_err(|refusal| Box::new(unauthorized(refusal)))?;
+    edge.gateway.identify(credential).map_err(|refusal| Box::new(unauthorized(refusal)))
+}
+
+/// Identifies the caller and finds the server; one that the caller may not reach looks like one that is not there.
+fn enter<'a>(
+    edge: &'a Edge,
+    name: Option<&str>,
+    parts: &'a Parts,
+) -> Result<Visit<'a>, Box<Response<OutBody>>> {
+    let principal = identify(edge, parts)?;
     let server = match name {
         Some(name) => edge.gateway.server(name),
         None => edge.gateway.root(),
