@@ -90,6 +90,8 @@ fn faulty_remotes() -> Vec<Row> {
     let tls = at(format!("https://{}/mcp", answering(NOT_FOUND)));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = at(format!("http://{closed}/mcp"));
+    let mut through_nothing = http(NOT_FOUND);
+    through_nothing["proxy"] = json!("http://127.0.0.1:1");
     vec![
         ("wrong-url", http(NOT_FOUND), "wrong-url", "no MCP endpoint at this address", "mend the path"),
         ("unauthorized", http(UNAUTHORIZED), "unauthorized", "none is configured", "set `credential:"),
@@ -97,6 +99,7 @@ fn faulty_remotes() -> Vec<Row> {
         ("html", http(HTML), "html", "a web page instead of MCP", "the address of the MCP endpoint"),
         ("hangs", http(""), "hangs", "does not answer within 2s", "`--timeout`"),
         ("closed", closed, "closed", "nothing listens at", "mend host and port"),
+        ("proxy", through_nothing, "proxy", "does not let the gate through", "proxy: none"),
         ("loops", at("http://127.0.0.1:8484/mcp".to_owned()), "loop", "this gate's own", "the server itself"),
     ]
 }
@@ -119,7 +122,7 @@ fn faulty_children() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn thirteen_faults_are_named_with_their_mend() {
+async fn fourteen_faults_are_named_with_their_mend() {
     let rows = [faulty_children(), faulty_remotes()].concat();
     let directory = tempfile::tempdir().unwrap();
     let servers: serde_json::Map<_, _> = rows.iter().map(|row| (row.0.to_owned(), row.1.clone())).collect();

@@ -10,6 +10,7 @@ use crate::{
     rest,
     route::{Route, route},
     sse::Streams,
+    tls::{Certificate, Shown},
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -25,7 +26,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a client may take to send the head of a request.
@@ -51,6 +55,8 @@ pub struct EdgeSetup {
     pub sse_after: Duration,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What the door shows, where it speaks TLS.
+    pub certificate: Option<Certificate>,
 }
 
 /// The HTTP side of a gate.
@@ -59,6 +65,7 @@ pub struct Edge {
     pub(crate) sse_after: Duration,
     allowed: Allowed,
     metrics: Arc<Metrics>,
+    shown: Option<Shown>,
     pub(crate) streams: Streams,
     sends_away: AtomicBool,
     /// Counts what is under way for other replicas.
@@ -88,12 +95,13 @@ impl Bound {
 impl Edge {
     /// Makes the HTTP side.
     pub fn new(setup: EdgeSetup) -> Arc<Self> {
-        let EdgeSetup { gateway, allowed, sse_after, metrics } = setup;
+        let EdgeSetup { gateway, allowed, sse_after, metrics, certificate } = setup;
         Arc::new(Self {
             gateway,
             sse_after,
             allowed,
             metrics,
+            shown: certificate.map(Shown::new),
             streams: Streams::default(),
             sends_away: AtomicBool::new(false),
             passing: TaskTracker::new(),
@@ -102,21 +110,54 @@ impl Edge {
 
     /// Takes connections until `stop`, then lets what is in flight finish: the future ends with the last connection.
     pub async fn serve(self: Arc<Self>, bound: Bound, stop: CancellationToken) {
-        let limits = self.gateway.limits().headers;
         let connections = TaskTracker::new();
-        let closing = stop.clone();
         accept(bound.listener, &stop, |stream| {
-            let (edge, closing) = (self.clone(), closing.clone());
-            let buffer = limits.max(MIN_BUFFER);
-            connections.spawn(connection(stream, buffer, closing, move |request| {
-                let edge = edge.clone();
-                // Boxed, since a connection has room for its request's future as long as it lives, and most of them idle.
-                Box::pin(async move { Ok::<_, Infallible>(edge.respond(request).await) })
-            }));
+            let (edge, closing) = (self.clone(), stop.clone());
+            if self.shown.is_some() {
+                // The handshake needs room only while it lasts.
+                connections.spawn(async move { Box::pin(edge.secured(stream, closing)).await });
+            } else {
+                connections.spawn(edge.door(stream, closing));
+            }
         })
         .await;
         connections.close();
         connections.wait().await;
+    }
+
+    /// One connection, behind its handshake.
+    async fn secured(self: Arc<Self>, stream: TcpStream, closing: CancellationToken) {
+        let Some(shown) = &self.shown else { return };
+        let handshake = tokio::select! {
+            handshake = shown.accept(stream) => handshake,
+            () = closing.cancelled() => return,
+        };
+        match handshake {
+            Ok(stream) => self.door(stream, closing).await,
+            // Whoever knocks on a port with something else is no news.
+            Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
+        }
+    }
+
+    /// One connection of the door.
+    fn door<S: Stream>(
+        self: Arc<Self>,
+        stream: S,
+        closing: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        let buffer = self.gateway.limits().headers.max(MIN_BUFFER);
+        connection(stream, buffer, closing, move |request| {
+            let edge = self.clone();
+            // Boxed, since a connection has room for its request's future as long as it lives, and most of them idle.
+            Box::pin(async move { Ok::<_, Infallible>(edge.respond(request).await) })
+        })
+    }
+
+    /// Shows another certificate from the next connection on. Without TLS there is nothing to show.
+    pub fn exchange(&self, certificate: Certificate) {
+        if let Some(shown) = &self.shown {
+            shown.exchange(certificate);
+        }
     }
 
     /// Serves `/metrics` alone.
@@ -266,8 +307,14 @@ fn take(stream: TcpStream, start: &mut impl FnMut(TcpStream)) {
     start(stream);
 }
 
-async fn connection<F, R>(stream: TcpStream, buffer: usize, closing: CancellationToken, service: F)
+/// What a connection is read from and written to.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+async fn connection<S, F, R>(stream: S, buffer: usize, closing: CancellationToken, service: F)
 where
+    S: Stream,
     F: Fn(Request<Incoming>) -> R,
     R: Future<Output = Result<Response<OutBody>, Infallible>>,
 {

@@ -9,7 +9,7 @@ use crate::{
     log::LogSink,
 };
 use portreeve_auth::{Identity, Keys};
-use portreeve_edge::Metrics;
+use portreeve_edge::{Certificate, Metrics};
 use portreeve_gateway::{Entry, Eras, Gateway, Offer, Recorder, ReplicaSetup, ServerSetup, Serving, Setup};
 use portreeve_mcp::{RawJson, Service};
 use portreeve_model::{ReplicaId, Secret, ServerName, Timestamp};
@@ -154,6 +154,7 @@ fn restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("limits", limits(before) != limits(after)),
         ("seal", before.seal_keys != after.seal_keys),
         ("replicas", before.replicas != after.replicas),
+        ("tls", before.tls.is_some() != after.tls.is_some()),
         ("log.format", before.log.format != after.log.format),
         ("allowed_hosts", before.allowed_hosts != after.allowed_hosts),
         ("allowed_origins", before.allowed_origins != after.allowed_origins),
@@ -186,6 +187,15 @@ fn serving(
         page_size: config.mcp.page_size,
         name_length: config.mcp.name_length,
     })
+}
+
+/// What the door shows, if it speaks TLS.
+///
+/// # Errors
+/// The pair cannot be used; what was read from a file can.
+pub fn certificate(config: &Config) -> Result<Option<Certificate>, CommandError> {
+    let read = |tls: &config::Tls| Certificate::new(tls.certificate.as_bytes(), tls.key.expose().as_bytes());
+    config.tls.as_ref().map(read).transpose().map_err(|error| failed("the certificate cannot be used", error))
 }
 
 struct Both {
@@ -311,6 +321,8 @@ fn service(server: &config::Server, runtime: &Runtime) -> Result<Arc<dyn Service
                 headers: headers.collect(),
                 deadlines,
                 idle: IDLE,
+                authorities: remote.way.authorities.clone(),
+                proxy: remote.way.proxy.clone(),
             };
             let upstream = Upstream::http(config, runtime.clone()).map_err(|error| failed(&what(), error))?;
             Ok(Arc::new(upstream))

@@ -5,10 +5,11 @@
 use crate::{
     commands::CommandError,
     config::{self, Config, LoadError, Loaded, Source},
-    gate::{Changes, Gate},
+    gate::{Changes, Gate, certificate},
     log::Levels,
 };
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use portreeve_edge::Edge;
 use portreeve_model::ServerName;
 use std::{
     collections::BTreeSet,
@@ -78,7 +79,7 @@ impl Following {
     }
 
     /// Keeps a gate at what its configuration says, for as long as it is polled.
-    pub async fn run(mut self, gate: &Gate, levels: &Levels) {
+    pub async fn run(mut self, gate: &Gate, edge: &Edge, levels: &Levels) {
         // What was refused is said once, however often its directory changes.
         let mut refused = None;
         loop {
@@ -87,7 +88,12 @@ impl Following {
                 _ = self.hangup.recv() => refused = None,
             }
             let applied = self.reloads.load().and_then(|config| {
+                let shown = certificate(&config)?;
                 let changes = gate.reload(&config)?;
+                // The same certificate again changes nothing.
+                if let Some(shown) = shown.filter(|_| changes.is_some()) {
+                    edge.exchange(shown);
+                }
                 Ok((config, changes))
             });
             match applied {

@@ -1,6 +1,7 @@
 //! What a connector is told when it is made: where its server is, which era it speaks, how long things may take.
 //! Values arrive checked and with their secrets resolved; reading the configuration file is the program's business.
 
+use crate::http::{proxy::Proxy, tls::Authorities};
 use portreeve_model::{Deadlines, Limits, Secret, ServerName};
 use portreeve_process::{Spec, Supervisor};
 use std::time::Duration;
@@ -73,6 +74,10 @@ pub struct HttpConfig {
     pub deadlines: Deadlines,
     /// How long an unused legacy session is kept.
     pub idle: Duration,
+    /// Certificate authorities that its certificate may come from, beyond the usual ones.
+    pub authorities: Option<Authorities>,
+    /// The proxy on the way to it.
+    pub proxy: Option<Proxy>,
 }
 
 /// A server that is started as a child program.

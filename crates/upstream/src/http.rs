@@ -11,12 +11,13 @@ mod legacy;
 mod line;
 mod modern;
 mod probe;
+pub(crate) mod proxy;
 mod resume;
 mod session;
 mod target;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 mod tools;
 mod watch;
 
@@ -29,7 +30,7 @@ use crate::{
     timer::Timer,
 };
 use arc_swap::ArcSwapOption;
-pub(crate) use connection::{Body, Pool, SendError};
+pub(crate) use connection::{Body, Pool, Route, SendError};
 use futures_util::{FutureExt, future::Either, stream::BoxStream};
 use modern::{Attempt, expired};
 use portreeve_mcp::{
@@ -85,7 +86,9 @@ impl Http {
     pub(crate) fn new(config: HttpConfig, runtime: Runtime) -> Result<Arc<Self>, ConfigError> {
         let target = Target::parse(&config)?;
         let circuit = Arc::new(Circuit::new(config.name.clone()));
-        let pool = Pool::new(target, config.deadlines.connect, runtime.clone())?;
+        let connect = config.deadlines.connect;
+        let route = Route { connect, authorities: config.authorities, proxy: config.proxy };
+        let pool = Pool::new(target, route, runtime.clone())?;
         let pool = pool.watched_by(Arc::clone(&circuit));
         Ok(Arc::new_cyclic(|own| Self {
             name: config.name,

@@ -22,6 +22,7 @@ mod timer;
 mod watching;
 mod wire;
 
+pub use crate::http::{proxy::Proxy, tls::Authorities};
 pub use config::{ConfigError, EraChoice, HttpConfig, Replay, Runtime, StdioConfig, Transport};
 pub use peer::{PEER_PATH, PEER_VERSION, PeerAnswer, PeerError, Peers};
 

@@ -3,7 +3,7 @@
 
 use crate::{
     Runtime,
-    http::{Body, Pool, SendError, Target},
+    http::{Body, Pool, Route, SendError, Target},
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -79,7 +79,9 @@ impl Peers {
         }
         let unusable = |error: crate::ConfigError| PeerError::Unreachable(error.to_string());
         let target = Target::new(&format!("{address}{PEER_PATH}"), &[]).map_err(unusable)?;
-        let pool = Arc::new(Pool::new(target, CONNECT, self.runtime.clone()).map_err(unusable)?);
+        // Replicas are neighbours.
+        let route = Route { connect: CONNECT, authorities: None, proxy: None };
+        let pool = Arc::new(Pool::new(target, route, self.runtime.clone()).map_err(unusable)?);
         if pools.len() >= MAX_PEERS {
             pools.clear();
         }

@@ -72,8 +72,8 @@ impl Gate {
     pub(crate) async fn over(directory: TempDir) -> Self {
         let arguments = ["serve", "--config", "portreeve.yaml", "--data", "data"];
         let running = Running::start(portreeve(), &arguments, directory.path());
-        let line = running.prints("http://").await;
-        let url = line.split("http://").nth(1).expect("just found");
+        let line = running.prints("://127.0.0.1").await;
+        let url = line.split("://").nth(1).expect("just found");
         let authority = url.split('/').next().expect("there is always a first part");
         let address = authority.parse().unwrap_or_else(|error| panic!("{error} in {line:?}"));
         Self { running, address, directory }

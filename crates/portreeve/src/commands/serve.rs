@@ -4,7 +4,7 @@ use super::{CommandError, Exit, Setup, runtime};
 use crate::{
     cli::{ServeArguments, print},
     config::{Config, Source, check_exposure},
-    gate::{Gate, SealFrom},
+    gate::{Gate, SealFrom, certificate},
     log,
     reload::{Following, Reloads},
 };
@@ -74,7 +74,7 @@ pub(super) async fn serve(
         None => None,
     };
     let url = config.client_url(bound.address());
-    let edge = edge(config, &gate, bound.address());
+    let edge = edge(config, &gate, bound.address())?;
     // Before anybody knows of the gate: whoever ends it as soon as it stands ends it properly.
     let mut signals = Signals::catch()?;
     let following = reloads.map(Following::start).transpose();
@@ -96,7 +96,7 @@ pub(super) async fn serve(
     gate.gateway.tracker().spawn(heartbeat(stop.clone()));
     tokio::select! {
         () = signals.told_to_end() => {}
-        () = follow(following, &gate, &levels) => {}
+        () = follow(following, &gate, &edge, &levels) => {}
     }
     close(&gate, &edge, &stop, serving, several, &mut signals).await;
     drained.cancel();
@@ -105,22 +105,23 @@ pub(super) async fn serve(
 }
 
 /// Keeps the gate at what its configuration says, if that is a file.
-async fn follow(following: Option<Following>, gate: &Gate, levels: &log::Levels) {
+async fn follow(following: Option<Following>, gate: &Gate, edge: &Edge, levels: &log::Levels) {
     match following {
-        Some(following) => following.run(gate, levels).await,
+        Some(following) => following.run(gate, edge, levels).await,
         None => std::future::pending().await,
     }
 }
 
 /// The HTTP side of a gate that listens at this address.
-fn edge(config: &Config, gate: &Gate, address: SocketAddr) -> Arc<Edge> {
+fn edge(config: &Config, gate: &Gate, address: SocketAddr) -> Result<Arc<Edge>, CommandError> {
     let public = config.public_url.as_ref().and_then(|url| url.parse().ok());
-    Edge::new(EdgeSetup {
+    Ok(Edge::new(EdgeSetup {
         gateway: gate.gateway.clone(),
         allowed: Allowed::new(address, public.as_ref(), &config.allowed_hosts, &config.allowed_origins),
         sse_after: config.mcp.sse_after,
         metrics: gate.metrics.clone(),
-    })
+        certificate: certificate(config)?,
+    }))
 }
 
 /// Ends the doors: what is in flight may finish, unless a second signal says otherwise (decision D57).

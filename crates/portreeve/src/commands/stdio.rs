@@ -45,6 +45,7 @@ fn connected(url: &str, arguments: &StdioArguments) -> Result<Config, CommandErr
         headers: arguments.header.iter().map(|text| header(text)).collect::<Result<_, _>>()?,
         credential: key.map(|key| UpstreamCredential::bearer(Secret::new(key))),
         replay: Replay::Unknown,
+        way: config::Outbound::default(),
     };
     let mut config = Config::demo();
     config.log.level = LogLevel::Warn;

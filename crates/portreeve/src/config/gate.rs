@@ -4,7 +4,7 @@
 use super::{
     keys,
     reader::{At, Bounds, Reader, Table},
-    replicas, servers,
+    replicas, secure, servers,
     table::{LIMITS, LOG, MCP, METRICS, SEAL, TOP},
     types::{Config, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Server},
 };
@@ -44,8 +44,9 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &At<'_>) -> Config {
     addresses(reader, &top, &mut config);
     // Without keys all callers are one local principal; with keys they are told apart (D11).
     let isolation = if top.get("keys").is_some() { Isolation::Principal } else { Isolation::Shared };
+    let outbound = top.get("outbound").map(|at| secure::outbound(reader, &at)).unwrap_or_default();
     match top.get("servers") {
-        Some(at) => config.servers = servers::read(reader, &at, isolation),
+        Some(at) => config.servers = servers::read(reader, &at, isolation, &outbound),
         None => {
             reader.warn(root, "no `servers`: the demo server is the only one", None);
             config.servers.iter_mut().for_each(|server| server.isolation = isolation);
@@ -57,6 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &At<'_>) -> Config {
     if let Some(at) = top.get("mcp") {
         config.mcp = mcp(reader, &at, &config.servers);
     }
+    config.tls = top.get("tls").and_then(|at| secure::tls(reader, &at));
     if let Some(at) = top.get("limits") {
         config.limits = limits(reader, &at, config.limits);
     }
@@ -387,7 +389,8 @@ fn exposure(reader: &mut Reader<'_>, top: &Table<'_>, config: &Config) {
     }
     let local = config.listen.ip().to_canonical().is_loopback();
     if !local && top.get("public_url").is_none() && config.allowed_hosts.is_empty() {
-        let mend = format!("set `public_url`; clients are told http://{} otherwise", config.listen);
+        let mend =
+            format!("set `public_url`; clients are told {} otherwise", config.client_url(config.listen));
         reader.warn(&at, "the gate leaves this machine and has no `public_url`", Some(mend));
     }
 }

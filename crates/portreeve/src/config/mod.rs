@@ -10,6 +10,7 @@ mod problem;
 mod reader;
 mod reference;
 mod replicas;
+mod secure;
 mod servers;
 mod table;
 mod types;
@@ -25,7 +26,7 @@ pub use reference::Lookup;
 pub use table::{page, schema};
 pub use types::{
     ApiKey, Builtin, Child, Config, Era, Grant, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Offer,
-    Remote, Replay, Root, Server, ServerKind, ToolFilter, Transport,
+    Outbound, Remote, Replay, Root, Server, ServerKind, Tls, ToolFilter, Transport,
 };
 
 use reader::{At, Reader};

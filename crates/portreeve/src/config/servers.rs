@@ -5,10 +5,11 @@ use super::{
     keys::patterns,
     reader::{At, Bounds, Reader, Table, is_reference, said},
     reference::absolute,
+    secure,
     table::{CREDENTIAL, OFFER, OPTIONS, ROOT, SERVER, TIMEOUTS, TOOLS},
     types::{
-        Builtin, Child, Era, Isolation, MAX_CHILDREN, Offer, Remote, Replay, Root, Server, ServerKind,
-        ToolFilter, Transport,
+        Builtin, Child, Era, Isolation, MAX_CHILDREN, Offer, Outbound, Remote, Replay, Root, Server,
+        ServerKind, ToolFilter, Transport,
     },
 };
 use http::{HeaderName, HeaderValue};
@@ -66,14 +67,24 @@ const OWN_HEADERS: &[&str] = &[
 ];
 
 /// Reads all servers, in the order of the file.
-pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>, isolation: Isolation) -> Vec<Server> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    at: &At<'_>,
+    isolation: Isolation,
+    outbound: &Outbound,
+) -> Vec<Server> {
     let Some(table) = reader.free_table(at) else { return Vec::new() };
     let mut servers = Vec::new();
     let mut entries = 0;
     for (name, mark, value) in table.iter() {
         entries += 1;
         match ServerName::new(name) {
-            Ok(name) => servers.push(server(reader, &value, name, isolation)),
+            Ok(name) => {
+                let mut server = Server::new(name, ServerKind::Builtin(Builtin::Demo));
+                server.isolation = isolation;
+                fill(reader, &value, &mut server, outbound);
+                servers.push(server);
+            }
             Err(error) => reader.problem_at(mark, &value.path, said(&error), None),
         }
     }
@@ -85,16 +96,13 @@ pub(super) fn read(reader: &mut Reader<'_>, at: &At<'_>, isolation: Isolation) -
 }
 
 /// One server. It is kept even where it is wrong, so that keys which name it are not blamed as well.
-fn server(reader: &mut Reader<'_>, at: &At<'_>, name: ServerName, isolation: Isolation) -> Server {
-    let mut server = Server::new(name, ServerKind::Builtin(Builtin::Demo));
-    server.isolation = isolation;
-    let Some(table) = reader.table(at, &SERVER) else { return server };
-    if let Some(kind) = kind(reader, at, &table) {
+fn fill(reader: &mut Reader<'_>, at: &At<'_>, server: &mut Server, outbound: &Outbound) {
+    let Some(table) = reader.table(at, &SERVER) else { return };
+    if let Some(kind) = kind(reader, at, &table, outbound) {
         server.kind = kind;
     }
-    common(reader, &table, &mut server);
-    transport_fits_era(reader, &table, &server);
-    server
+    common(reader, &table, server);
+    transport_fits_era(reader, &table, server);
 }
 
 /// HTTP+SSE ended before the modern era began.
@@ -110,10 +118,10 @@ fn transport_fits_era(reader: &mut Reader<'_>, table: &Table<'_>, server: &Serve
 }
 
 /// Which of the three kinds, and only the keys of that kind.
-fn kind(reader: &mut Reader<'_>, at: &At<'_>, table: &Table<'_>) -> Option<ServerKind> {
+fn kind(reader: &mut Reader<'_>, at: &At<'_>, table: &Table<'_>, outbound: &Outbound) -> Option<ServerKind> {
     const KINDS: [(&str, &[&str]); 3] = [
         ("command", &["args", "env", "cwd", "max_children"]),
-        ("url", &["transport", "headers", "credential", "replay"]),
+        ("url", &["transport", "headers", "credential", "replay", "ca", "proxy"]),
         ("builtin", &["options"]),
     ];
     let given: Vec<&str> = KINDS.iter().map(|(key, _)| *key).filter(|key| table.get(key).is_some()).collect();
@@ -140,7 +148,7 @@ fn kind(reader: &mut Reader<'_>, at: &At<'_>, table: &Table<'_>) -> Option<Serve
     }
     match kind {
         "command" => child(reader, table).map(ServerKind::Child),
-        "url" => remote(reader, table).map(ServerKind::Remote),
+        "url" => remote(reader, table, outbound).map(ServerKind::Remote),
         _ => builtin(reader, table).map(ServerKind::Builtin),
     }
 }
@@ -211,7 +219,7 @@ fn directory(reader: &mut Reader<'_>, at: &At<'_>) -> Option<PathBuf> {
     }
 }
 
-fn remote(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Remote> {
+fn remote(reader: &mut Reader<'_>, table: &Table<'_>, outbound: &Outbound) -> Option<Remote> {
     let transports =
         [("auto", Transport::Auto), ("streamable-http", Transport::StreamableHttp), ("sse", Transport::Sse)];
     let transport =
@@ -223,7 +231,8 @@ fn remote(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Remote> {
     let at = table.get("url")?;
     let text = reader.text(&at)?;
     let url = http_url(reader, &at, &text, &UPSTREAM)?;
-    Some(Remote { url, transport, headers, credential, replay })
+    let way = secure::way(reader, table, outbound, &url);
+    Some(Remote { url, transport, headers, credential, replay, way })
 }
 
 fn headers(reader: &mut Reader<'_>, at: &At<'_>) -> Vec<(HeaderName, HeaderValue)> {

@@ -152,7 +152,8 @@ fn every_key_of_a_server_arrives() {
         [("LOG", "debug"), ("NUMBER", "010"), ("HOME", "/home/me"), ("LITERAL", "${env:HOME}"), ("NONE", "")]
     );
 
-    let Remote { url, transport, headers, credential, replay } = remote(tickets);
+    let Remote { url, transport, headers, credential, replay, way } = remote(tickets);
+    assert_eq!(*way, Outbound::default());
     assert_eq!(*replay, Replay::Kept);
     assert_eq!(
         (url.to_string().as_str(), *transport),
@@ -352,8 +353,17 @@ fn the_page_about_configuration_is_true() {
     }
 }
 
-/// Answers every reference, with another text each.
+/// Answers every reference, with another text each; where a certificate or its key has to be, with those.
 struct Anything;
+
+/// A certificate and its key, in PEM.
+fn pair() -> &'static (String, String) {
+    static PAIR: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
+    PAIR.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(["gate.example.com".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    })
+}
 
 impl Lookup for Anything {
     fn env(&self, name: &str) -> Result<Option<String>, String> {
@@ -361,6 +371,10 @@ impl Lookup for Anything {
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {
-        Ok(format!("{:x<40}\n", path.display()))
+        Ok(match path.extension().and_then(|form| form.to_str()) {
+            Some("crt" | "pem") => pair().0.clone(),
+            Some("key") => pair().1.clone(),
+            _ => format!("{:x<40}\n", path.display()),
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 use http::{HeaderName, HeaderValue, Uri};
 use portreeve_model::{Deadlines, KeyName, Limits, Secret, ServerName, UpstreamCredential};
+use portreeve_upstream::{Authorities, Proxy};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// A checked configuration.
@@ -28,12 +29,32 @@ pub struct Config {
     pub replicas: Option<Replicas>,
     /// What is logged and how (`log`).
     pub log: Log,
+    /// The certificate of the gate (`tls`); none = plain HTTP.
+    pub tls: Option<Tls>,
     /// Further values of `Host` that are answered (`allowed_hosts`), each `name` or `name:port` in lower case. The
     /// names of a loopback gate, the listening address and the host of `public_url` need no mention (mcp.md 5.4).
     pub allowed_hosts: Vec<String>,
     /// Web origins that may call from a browser (`allowed_origins`), such as `https://chat.example.com`. Loopback
     /// origins need no mention while the gate is bound to loopback (D52).
     pub allowed_origins: Vec<String>,
+}
+
+/// `tls`: what its files say; the two belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, in PEM (`tls.certificate`).
+    pub certificate: String,
+    /// Its key, in PEM (`tls.key`).
+    pub key: Secret<String>,
+}
+
+/// The way to servers (`outbound`, and `ca` and `proxy` of each).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outbound {
+    /// Certificate authorities beyond the usual ones.
+    pub authorities: Option<Authorities>,
+    /// The proxy on the way.
+    pub proxy: Option<Proxy>,
 }
 
 /// `metrics`.
@@ -101,7 +122,7 @@ pub struct Child {
     pub cwd: Option<PathBuf>,
 }
 
-/// `url`, `transport`, `headers`, `credential`, `replay`.
+/// `url`, `transport`, `headers`, `credential`, `replay`, `ca`, `proxy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
     /// The address; `http` or `https`, with a host, without user information or fragment.
@@ -114,6 +135,8 @@ pub struct Remote {
     pub credential: Option<UpstreamCredential>,
     /// Whether it keeps the events of its calls (`replay`).
     pub replay: Replay,
+    /// The way to it: its own, or that of all.
+    pub way: Outbound,
 }
 
 /// The servers inside this program.
@@ -282,7 +305,8 @@ impl Config {
 
     /// What clients are told, given the address that was bound (the port may have been 0).
     pub fn client_url(&self, bound: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{bound}"))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{bound}"))
     }
 
     /// The demo on loopback: what runs when there is no file.
@@ -298,6 +322,7 @@ impl Config {
             seal_keys: Vec::new(),
             replicas: None,
             log: Log::default(),
+            tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
         }

@@ -2,7 +2,11 @@
 //! many wait and how long. One owned task drives each connection; a request needs none.
 //! Redirects are answers like any other here: nothing follows them (spec digest 5.6).
 
-use super::{target::Target, tls};
+use super::{
+    proxy::Proxy,
+    target::Target,
+    tls::{self, Authorities},
+};
 use crate::{ConfigError, Runtime, circuit::Circuit};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -54,10 +58,19 @@ struct Idle {
     until: Instant,
 }
 
+/// How the way to a server is made.
+pub(crate) struct Route {
+    /// How long the whole of it may take.
+    pub(crate) connect: Duration,
+    pub(crate) authorities: Option<Authorities>,
+    pub(crate) proxy: Option<Proxy>,
+}
+
 /// The connections to one server.
 pub(crate) struct Pool {
     pub(crate) target: Target,
     tls: Option<TlsConnector>,
+    proxy: Option<Proxy>,
     connect: Duration,
     runtime: Runtime,
     circuit: Option<Arc<Circuit>>,
@@ -81,10 +94,11 @@ pub(crate) struct Body {
 }
 
 impl Pool {
-    pub(crate) fn new(target: Target, connect: Duration, runtime: Runtime) -> Result<Self, ConfigError> {
-        let tls = target.https.then(tls::connector).transpose()?;
+    pub(crate) fn new(target: Target, route: Route, runtime: Runtime) -> Result<Self, ConfigError> {
+        let tls = target.https.then(|| tls::connector(route.authorities.as_ref())).transpose()?;
         let (idle, draining) = (Mutex::default(), Mutex::default());
-        Ok(Self { target, tls, connect, runtime, circuit: None, idle, draining })
+        let Route { connect, proxy, .. } = route;
+        Ok(Self { target, tls, proxy, connect, runtime, circuit: None, idle, draining })
     }
 
     /// Has a circuit learn whether the server can be reached.
@@ -108,6 +122,9 @@ impl Pool {
         self: &Arc<Self>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response, SendError> {
+        if let (Some(proxy), None) = (&self.proxy, &self.tls) {
+            proxy.whole(&self.target, &mut request);
+        }
         if let Some(mut sender) = self.take_idle().await {
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(self.respond(response, sender)),
@@ -184,16 +201,11 @@ impl Pool {
 
     async fn open(&self) -> Result<Sender, SendError> {
         let work = async {
-            let address = (self.target.host.as_str(), self.target.port);
-            let tcp = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-            let _ = tcp.set_nodelay(true);
-            match &self.tls {
-                None => self.start(tcp).await,
-                Some(tls) => {
-                    let name = tls::server_name(&self.target.host)?;
-                    let stream = tls.connect(name, tcp).await.map_err(|error| error.to_string())?;
-                    self.start(stream).await
-                }
+            match (&self.tls, &self.proxy) {
+                (None, None) => self.start(self.direct().await?).await,
+                (None, Some(proxy)) => self.start(proxy.connect().await?).await,
+                (Some(tls), None) => self.secure(tls, self.direct().await?).await,
+                (Some(tls), Some(proxy)) => self.secure(tls, proxy.tunnel(&self.target).await?).await,
             }
         };
         let outcome = tokio::time::timeout(self.connect, work).await;
@@ -204,6 +216,22 @@ impl Pool {
             }
             SendError::Connect(why)
         })
+    }
+
+    async fn direct(&self) -> Result<TcpStream, String> {
+        let address = (self.target.host.as_str(), self.target.port);
+        let tcp = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
+    }
+
+    async fn secure<S>(&self, tls: &TlsConnector, stream: S) -> Result<Sender, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let name = tls::server_name(&self.target.host)?;
+        let stream = tls.connect(name, stream).await.map_err(|error| error.to_string())?;
+        self.start(stream).await
     }
 
     async fn start<S>(&self, stream: S) -> Result<Sender, String>

@@ -163,6 +163,8 @@ pub(crate) mod tests {
             headers: Vec::new(),
             deadlines: Deadlines::default(),
             idle: Duration::from_secs(600),
+            authorities: None,
+            proxy: None,
         }
     }
 

@@ -190,32 +190,8 @@ fn remote_fault(server: &Server, url: &str, failure: &Failure) -> Fault {
             "ask whoever runs it for access",
         );
     }
-    if has(&["certificate", "tls", "handshake failure", "invalidcontenttype", "corrupt message"]) {
-        let mend = match detail {
-            _ if has(&["expired"]) => "its certificate has expired: renew it there",
-            _ if has(&["notvalidforname", "not valid for"]) => {
-                "its certificate is for another name: use the name that it is for"
-            }
-            _ if has(&["corrupt message", "invalidcontenttype"]) => {
-                "it does not speak TLS at this port: write `http://`, or the right port"
-            }
-            _ => {
-                "its certificate is not from an authority that this machine knows: install that authority's certificate"
-            }
-        };
-        return Fault::new("tls", "no secure connection to it can be made", mend).said(detail);
-    }
-    if has(&["connection refused"]) {
-        return Fault::new(
-            "closed",
-            format!("nothing listens at {url}"),
-            "start the server, or mend host and port",
-        )
-        .said(detail);
-    }
-    if has(&["dns", "name or service", "lookup", "no address"]) {
-        return Fault::new("no-host", format!("the host of {url} is not known"), "mend the name of the host")
-            .said(detail);
+    if let Some(fault) = way_fault(url, detail) {
+        return fault;
     }
     if has(&["no answer to the probe", "not ready in time", "timed out"]) {
         return Fault::hangs(server, server.deadlines.call);
@@ -232,6 +208,55 @@ fn remote_fault(server: &Server, url: &str, failure: &Failure) -> Fault {
         return wrong_era(server, detail);
     }
     Fault::other(detail.to_owned())
+}
+
+/// What keeps the gate from reaching it at all.
+fn way_fault(url: &str, detail: &str) -> Option<Fault> {
+    let has = |parts: &[&str]| parts.iter().any(|part| detail.to_lowercase().contains(part));
+    if has(&["the proxy "]) {
+        let mend = match has(&["407"]) {
+            true => {
+                "the proxy wants a login: write `http://user:password@host:port`, with a reference for the whole"
+            }
+            false => "mend `proxy` of this server or of `outbound`, or write `proxy: none` to go directly",
+        };
+        return Some(
+            Fault::new("proxy", "the proxy on the way to it does not let the gate through", mend)
+                .said(detail),
+        );
+    }
+    if has(&["certificate", "tls", "handshake failure", "invalidcontenttype", "corrupt message"]) {
+        let mend = match detail {
+            _ if has(&["expired"]) => "its certificate has expired: renew it there",
+            _ if has(&["notvalidforname", "not valid for"]) => {
+                "its certificate is for another name: use the name that it is for"
+            }
+            _ if has(&["corrupt message", "invalidcontenttype"]) => {
+                "it does not speak TLS at this port: write `http://`, or the right port"
+            }
+            _ => {
+                "its certificate is not from an authority that this machine knows: name a file with that authority as `ca`"
+            }
+        };
+        return Some(Fault::new("tls", "no secure connection to it can be made", mend).said(detail));
+    }
+    if has(&["connection refused"]) {
+        return Some(
+            Fault::new(
+                "closed",
+                format!("nothing listens at {url}"),
+                "start the server, or mend host and port",
+            )
+            .said(detail),
+        );
+    }
+    if has(&["dns", "name or service", "lookup", "no address"]) {
+        return Some(
+            Fault::new("no-host", format!("the host of {url} is not known"), "mend the name of the host")
+                .said(detail),
+        );
+    }
+    None
 }
 
 /// Words with long runs of what secrets are made of taken out.

@@ -22,10 +22,19 @@ pub fn schema() -> Value {
     root
 }
 
+/// What stands in place of a default where there can be none.
+const REQUIRED: &str = "required";
+
 fn table(keys: &Keys) -> Value {
     let properties: Map<String, Value> =
         keys.known.iter().map(|key| (key.name.to_owned(), property(key))).collect();
-    json!({"type": "object", "properties": properties, "additionalProperties": false})
+    let mut table = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let required: Vec<&str> =
+        keys.known.iter().filter(|key| key.default == REQUIRED).map(|key| key.name).collect();
+    if !required.is_empty() {
+        table["required"] = json!(required);
+    }
+    table
 }
 
 fn property(key: &Key) -> Value {

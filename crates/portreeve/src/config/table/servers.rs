@@ -167,6 +167,18 @@ pub(in super::super) const SERVER: Keys = Keys {
             doc: "What the server is shown as credential",
         },
         Key {
+            name: "ca",
+            form: Form::Text("path"),
+            default: "that of `outbound`",
+            doc: "A file with certificate authorities for this server, in PEM, beside the public ones and those of the machine",
+        },
+        Key {
+            name: "proxy",
+            form: Form::Text("URL or `none`"),
+            default: "that of `outbound`",
+            doc: "The proxy on the way to this server; `none` goes directly",
+        },
+        Key {
             name: "builtin",
             form: Form::Choice(&["demo"]),
             default: "",

@@ -13,6 +13,44 @@ pub(in super::super) const METRICS: Keys = Keys {
     hints: &[],
 };
 
+pub(in super::super) const TLS: Keys = Keys {
+    known: &[
+        Key {
+            name: "certificate",
+            form: Form::Text("path"),
+            default: "required",
+            doc: "A file with the certificate and those between it and its authority, in PEM",
+        },
+        Key {
+            name: "key",
+            form: Form::Text("path"),
+            default: "required",
+            doc: "A file with its private key, in PEM, without a password",
+        },
+    ],
+    later: &[],
+    hints: &[("cert", "write `certificate`"), ("ca", "callers are known by `keys`, not by certificates")],
+};
+
+pub(in super::super) const OUTBOUND: Keys = Keys {
+    known: &[
+        Key {
+            name: "ca",
+            form: Form::Text("path"),
+            default: "none",
+            doc: "A file with further certificate authorities, in PEM. The public ones and those of the machine are known in any case",
+        },
+        Key {
+            name: "proxy",
+            form: Form::Text("URL"),
+            default: "none",
+            doc: "`http://host:port`, perhaps with `user:password@`; the environment is not asked. Servers of this machine are reached without it. `https` servers are reached through a tunnel that the proxy cannot look into",
+        },
+    ],
+    later: &[],
+    hints: &[],
+};
+
 pub(in super::super) const MCP: Keys = Keys {
     known: &[
         Key {
@@ -260,7 +298,19 @@ pub(in super::super) const TOP: Keys = Keys {
             default: "empty",
             doc: "Web pages that may call the gate from a browser, `https://chat.example.com`. Origins of loopback need no mention while the gate is bound to loopback. Programs that are no browsers send no origin and are not concerned. `*` is refused",
         },
+        Key {
+            name: "tls",
+            form: Form::Table(&TLS),
+            default: "none: HTTP",
+            doc: "The certificate of the gate. Both files are watched, and a new certificate is shown from the next connection on",
+        },
         Key { name: "metrics", form: Form::Table(&METRICS), default: "", doc: "Metrics for Prometheus" },
+        Key {
+            name: "outbound",
+            form: Form::Table(&OUTBOUND),
+            default: "",
+            doc: "The way to all servers with a `url`; each can have its own `ca` and `proxy`",
+        },
         Key {
             name: "servers",
             form: Form::TablesByName(&SERVER),
@@ -289,9 +339,10 @@ pub(in super::super) const TOP: Keys = Keys {
         },
         Key { name: "log", form: Form::Table(&LOG), default: "", doc: "What is logged, and how" },
     ],
-    later: &["tls", "store", "telemetry", "identity", "tenants", "policy", "audit"],
+    later: &["store", "telemetry", "identity", "tenants", "policy", "audit"],
     hints: &[
         ("mcpServers", "the servers stand under `servers`; their keys keep their names"),
+        ("proxy", "write `outbound: {proxy: …}`"),
         ("port", "write `listen: 127.0.0.1:PORT`"),
         ("host", "write `listen: ADDRESS:PORT`"),
     ],

@@ -10,6 +10,7 @@ const CASES: &[(&str, &str)] = &[
     ("references", include_str!("wrong/references.txt")),
     ("addresses", include_str!("wrong/addresses.txt")),
     ("servers", include_str!("wrong/servers.txt")),
+    ("secure", include_str!("wrong/secure.txt")),
     ("callers", include_str!("wrong/callers.txt")),
 ];
 
