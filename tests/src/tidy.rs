@@ -76,7 +76,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 23] = [
+const QUARANTINE: [(&str, &[&str]); 27] = [
     ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),
@@ -100,6 +100,10 @@ const QUARANTINE: [(&str, &[&str]); 23] = [
     ("chacha20poly1305", &["portreeve-seal"]),
     ("hmac", &["portreeve-servers"]),
     ("prometheus-client", &["portreeve-edge"]),
+    ("opentelemetry", &["portreeve"]),
+    ("opentelemetry_sdk", &["portreeve"]),
+    ("opentelemetry-otlp", &["portreeve"]),
+    ("opentelemetry-http", &["portreeve"]),
     ("notify", &["portreeve"]),
     ("clap", &["portreeve", "xtask"]),
     ("clap_complete", &["portreeve"]),

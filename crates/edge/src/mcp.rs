@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method as Verb, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use portreeve_gateway::{
-    Headers, Inbound, NotTakenUp, Refusal, Reply, Server, Session,
+    Headers, Inbound, NotTakenUp, Refusal, Reply, Server, Session, Trace,
     error::unsupported_version,
     hop::{Door, Hop, Ownership},
     read_envelope, read_params,
@@ -530,6 +530,7 @@ impl Visit<'_> {
             method,
             raw,
             params,
+            trace: Trace::of_header(self.headers.get("traceparent").map(http::HeaderValue::as_bytes)),
         }
     }
 }

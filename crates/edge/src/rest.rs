@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderValue, Method as Verb, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use portreeve_gateway::{Inbound, ModernEnvelope, Server, error};
+use portreeve_gateway::{Inbound, ModernEnvelope, Server, Trace, error};
 use portreeve_mcp::{
     ClientCapabilities, Code, Id, Method, Outcome, Params, RawJson, RpcError, json, json::Kind, meta::Meta,
 };
@@ -39,7 +39,8 @@ async fn answer(edge: &Edge, named: Named<'_>, request: Request<Incoming>) -> An
     if !accepts(&parts.headers, &["application/json"]) {
         return Err(problem(StatusCode::NOT_ACCEPTABLE, "accept application/json"));
     }
-    let desk = Desk { edge, principal };
+    let trace = Trace::of_header(parts.headers.get("traceparent").map(HeaderValue::as_bytes));
+    let desk = Desk { edge, principal, trace };
     match (named, parts.method) {
         (Named::All, Verb::GET) => Ok(desk.all().await),
         (Named::Server(server), Verb::GET) => desk.of_server(server).await,
@@ -58,6 +59,7 @@ async fn answer(edge: &Edge, named: Named<'_>, request: Request<Incoming>) -> An
 struct Desk<'a> {
     edge: &'a Edge,
     principal: Principal,
+    trace: Trace,
 }
 
 impl Desk<'_> {
@@ -76,6 +78,7 @@ impl Desk<'_> {
             method,
             raw: Some(params.encode(None)),
             params,
+            trace: self.trace,
         };
         let envelope = ModernEnvelope {
             capabilities: ClientCapabilities::none(),

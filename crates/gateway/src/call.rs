@@ -15,7 +15,7 @@ use crate::{
     server::{self, Server, forward},
     session::Session,
     tasks::{self, Far, Part},
-    trace::passing,
+    trace::Trace,
 };
 use portreeve_mcp::{
     ClientCapabilities, Code, Ctx, Era, Id, JsonError, LogLevel, Method, Outcome, Params, RawJson, Request,
@@ -42,6 +42,8 @@ pub struct Inbound {
     pub raw: Option<RawJson>,
     /// `params`, looked into.
     pub params: Params,
+    /// Where it stands in a trace.
+    pub trace: Trace,
 }
 
 /// Reads one header of the request by its lower-case name.
@@ -154,11 +156,12 @@ impl Gateway {
     /// A request of a modern client. `headers` is there where the transport has them.
     pub async fn modern(
         self: &Arc<Self>,
-        inbound: Inbound,
+        mut inbound: Inbound,
         envelope: ModernEnvelope,
         headers: Option<Headers<'_>>,
     ) -> Reply {
         let began = Instant::now();
+        inbound.trace.begin(self.tracing, &envelope.meta);
         let inbound = if inbound.server.members().is_empty() || inbound.method == Method::Listen {
             inbound
         } else {
@@ -184,7 +187,7 @@ impl Gateway {
         ctx.client_info = meta.get(meta::CLIENT_INFO).cloned();
         ctx.log_level = log_level;
         ctx.wants_progress = progress_token.is_some();
-        ctx.meta = passing(&meta);
+        ctx.meta = inbound.trace.passing(&meta);
         let client = Client::Modern;
         let mut call = Call::new(inbound, client, ctx, progress_token, headers, began);
         call.tasks = tasks;
@@ -192,8 +195,9 @@ impl Gateway {
     }
 
     /// A request within a legacy session.
-    pub async fn legacy(self: &Arc<Self>, inbound: Inbound, meta: Meta, session: &Arc<Session>) -> Reply {
+    pub async fn legacy(self: &Arc<Self>, mut inbound: Inbound, meta: Meta, session: &Arc<Session>) -> Reply {
         let began = Instant::now();
+        inbound.trace.begin(self.tracing, &meta);
         let inbound = if inbound.server.members().is_empty() || is_the_sessions(&inbound.method) {
             inbound
         } else {
@@ -216,7 +220,7 @@ impl Gateway {
         ctx.client_info.clone_from(&session.client_info);
         ctx.log_level = session.log_level();
         ctx.wants_progress = progress_token.is_some();
-        ctx.meta = passing(&meta);
+        ctx.meta = inbound.trace.passing(&meta);
         let cancel = session.begin(&inbound.id);
         let client = Client::Legacy { session: session.clone(), cancel };
         self.call(Call::new(inbound, client, ctx, progress_token, None, began)).await
@@ -437,6 +441,7 @@ impl Gateway {
             bytes_out: 0,
             rounds: 0,
             end: End::Cancelled,
+            span: call.inbound.trace.span(),
         }
     }
 

@@ -342,6 +342,7 @@ mod tests {
             seals: KeyRing::from_secrets(&[Secret::new(key.repeat(40))]).unwrap(),
             replica: ReplicaSetup { id: ReplicaId::new(id), peers: None, coordinator: Coordinator::Alone },
             limits: Limits::default(),
+            tracing: None,
             recorder: Arc::new(Nothing),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),

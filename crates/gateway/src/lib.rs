@@ -44,6 +44,7 @@ pub use sending::{NotTakenUp, Sending, Sent, What};
 pub use served::{Entry, Serving};
 pub use server::{Eras, Isolation, Offer, Server, ServerSetup};
 pub use session::{Session, Whereabouts};
+pub use trace::{Span, Trace, Tracing};
 
 use arc_swap::ArcSwap;
 use hop::Seen;
@@ -76,6 +77,8 @@ pub struct Setup {
     pub replica: ReplicaSetup,
     /// What is accepted.
     pub limits: Limits,
+    /// Which calls are traced; none: no call has a span, and contexts go on as they are.
+    pub tracing: Option<Tracing>,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
     /// Owner of every task.
@@ -94,6 +97,7 @@ pub struct Gateway {
     pub(crate) seen: Seen,
     pub(crate) limits: Limits,
     pub(crate) recorder: Arc<dyn Recorder>,
+    pub(crate) tracing: Option<Tracing>,
     pub(crate) parking: Parking,
     /// Owner of what ends parked calls.
     pub(crate) waiting: TaskTracker,
@@ -127,6 +131,7 @@ impl Gateway {
             rates: Rates::default(),
             replay: Arc::new(ring::Total::new(setup.limits.replay_total)),
             limits: setup.limits,
+            tracing: setup.tracing,
             recorder: setup.recorder,
             parking: Parking::default(),
             waiting: TaskTracker::new(),

@@ -12,6 +12,7 @@ use crate::{
     session::{Greeting, Session},
     state::CursorState,
     tasks,
+    trace::Span,
 };
 use portreeve_mcp::{
     ClientCapabilities, Code, Era, LogLevel, Method, Outcome, Params, RawJson, RpcError, Text, Version,
@@ -282,13 +283,13 @@ impl Gateway {
                     principal,
                     server,
                     &Method::Initialize,
-                    (Version::NEWEST_LEGACY, began),
+                    (Version::NEWEST_LEGACY, began, None),
                     Err(&refusal),
                 );
                 return Err(refusal);
             }
         };
-        self.record_local(principal, server, &Method::Initialize, (hello.version, began), Ok(&answer));
+        self.record_local(principal, server, &Method::Initialize, (hello.version, began, None), Ok(&answer));
         Ok((self.open_new_session(principal, server, hello), answer))
     }
 
@@ -348,7 +349,8 @@ impl Gateway {
         answer: Result<RawJson, Refusal>,
     ) -> Reply {
         let Inbound { principal, server, method, .. } = inbound;
-        self.record_local(principal, server, method, (version, began), answer.as_ref());
+        let span = inbound.trace.span();
+        self.record_local(principal, server, method, (version, began, span), answer.as_ref());
         match answer {
             Ok(result) => Reply::Whole(Outcome::Result(result)),
             Err(refusal) => Reply::Refused(refusal),
@@ -360,7 +362,7 @@ impl Gateway {
         principal: &Principal,
         server: &Arc<Server>,
         method: &Method,
-        (client, began): (Version, Instant),
+        (client, began, span): (Version, Instant, Option<Span>),
         answer: Result<&RawJson, &Refusal>,
     ) {
         self.recorder.record(&Record {
@@ -378,6 +380,7 @@ impl Gateway {
             bytes_out: answer.map_or(0, |result| result.as_bytes().len()),
             rounds: 0,
             end: answer.map_or_else(|refusal| End::Refused(refusal.error.code.0), |_| End::Ok),
+            span,
         });
     }
 }

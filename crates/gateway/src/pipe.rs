@@ -6,6 +6,7 @@ use crate::{
     Gateway, Inbound, Out, Reply, Server, Session, collect,
     error::{self, unsupported_version},
     read_envelope, read_params,
+    trace::Trace,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -179,8 +180,15 @@ impl Pipe {
             return self.send(frame::encode_response(Some(&id), &Outcome::Error(gone))).await;
         };
         let claims = meta.protocol_version().is_some();
-        let inbound =
-            Inbound { principal: self.principal.clone(), server, id: id.clone(), method, raw, params };
+        let inbound = Inbound {
+            principal: self.principal.clone(),
+            server,
+            id: id.clone(),
+            method,
+            raw,
+            params,
+            trace: Trace::default(),
+        };
         if claims {
             return self.modern(id, inbound, meta);
         }

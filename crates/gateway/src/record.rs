@@ -1,6 +1,7 @@
 //! The record: one structured event for each call, refusal or list, whatever its end (decision D38).
 //! What is done with it is the program's business; here is only what it says.
 
+use crate::trace::Span;
 use portreeve_mcp::{Era, Method, Version};
 use portreeve_model::{Principal, RequestId, ServerName};
 use portreeve_policy::{ParamsDigest, Rule};
@@ -82,6 +83,8 @@ pub struct Record {
     pub rounds: u32,
     /// How it ended.
     pub end: End,
+    /// Its span, if it is traced.
+    pub span: Option<Span>,
 }
 
 /// Takes records. Called on the hot path: it must not block.

@@ -2,6 +2,7 @@
 //! but what the gateway owns; listeners are the commands' business.
 
 mod record;
+mod spans;
 
 use crate::{
     commands::{CommandError, Exit},
@@ -10,7 +11,9 @@ use crate::{
 };
 use portreeve_auth::{Identity, Keys};
 use portreeve_edge::{Certificate, Metrics};
-use portreeve_gateway::{Entry, Eras, Gateway, Offer, Recorder, ReplicaSetup, ServerSetup, Serving, Setup};
+use portreeve_gateway::{
+    Entry, Eras, Gateway, Offer, Recorder, ReplicaSetup, ServerSetup, Serving, Setup, Tracing,
+};
 use portreeve_mcp::{RawJson, Service};
 use portreeve_model::{ReplicaId, Secret, ServerName, Timestamp};
 use portreeve_policy::{Allow, Glob, KeyRule, Policy, ToolFilter};
@@ -20,6 +23,7 @@ use portreeve_servers::demo::Demo;
 use portreeve_store::Coordinator;
 use portreeve_upstream::{EraChoice, HttpConfig, Peers, Runtime, StdioConfig, Transport, Upstream};
 use record::LogRecorder;
+use spans::Spans;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -42,6 +46,7 @@ pub struct Gate {
     pub gateway: Arc<Gateway>,
     /// Its counters.
     pub metrics: Arc<Metrics>,
+    recorder: Arc<Recorders>,
     runtime: Runtime,
     eras: Eras,
     /// What is served at the moment.
@@ -84,17 +89,21 @@ impl Gate {
         let shutdown = CancellationToken::new();
         let runtime = runtime(config, &tracker, &shutdown)?;
         let metrics = Arc::new(Metrics::new(config.servers.iter().map(|server| &server.name)));
-        let recorder = Both { log: log.map(LogRecorder::new), metrics: metrics.clone() };
+        let spans = config.telemetry.as_ref().map(|telemetry| Spans::new(telemetry, runtime.clone()));
+        let spans = spans.transpose().map_err(|error| failed("`telemetry` cannot be used", error))?;
+        let recorder =
+            Arc::new(Recorders { log: log.map(LogRecorder::new), metrics: metrics.clone(), spans });
         let gateway = Gateway::new(Setup {
             serving: serving(config, None, eras, &runtime)?,
             seals: seals(config, seal)?,
             replica: replica(config, advertise, &runtime)?,
             limits: config.limits.clone(),
-            recorder: Arc::new(recorder),
+            tracing: config.telemetry.as_ref().map(|telemetry| Tracing { percent: telemetry.sample }),
+            recorder: recorder.clone(),
             tracker,
             shutdown,
         });
-        Ok(Self { gateway, metrics, runtime, eras, current: Mutex::new(config.clone()) })
+        Ok(Self { gateway, metrics, recorder, runtime, eras, current: Mutex::new(config.clone()) })
     }
 
     /// Serves another configuration from now on, or, if it cannot be served, goes on as before (decision D53). Calls in
@@ -117,6 +126,9 @@ impl Gate {
         self.gateway.close();
         if tokio::time::timeout(LAST_ANSWERS, self.gateway.wound_up()).await.is_err() {
             tracing::warn!("some parked calls did not end in time");
+        }
+        if let Some(spans) = &self.recorder.spans {
+            spans.end().await;
         }
         self.runtime.shutdown.cancel();
         self.runtime.tracker.close();
@@ -154,6 +166,7 @@ fn restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("limits", limits(before) != limits(after)),
         ("seal", before.seal_keys != after.seal_keys),
         ("replicas", before.replicas != after.replicas),
+        ("telemetry", before.telemetry != after.telemetry),
         ("tls", before.tls.is_some() != after.tls.is_some()),
         ("log.format", before.log.format != after.log.format),
         ("allowed_hosts", before.allowed_hosts != after.allowed_hosts),
@@ -198,16 +211,21 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>, CommandError>
     config.tls.as_ref().map(read).transpose().map_err(|error| failed("the certificate cannot be used", error))
 }
 
-struct Both {
+/// Everybody who hears of calls.
+struct Recorders {
     log: Option<LogRecorder>,
     metrics: Arc<Metrics>,
+    spans: Option<Spans>,
 }
 
-impl Recorder for Both {
+impl Recorder for Recorders {
     fn record(&self, record: &portreeve_gateway::Record) {
         self.metrics.record(record);
         if let Some(log) = &self.log {
             log.record(record);
+        }
+        if let Some(spans) = &self.spans {
+            spans.record(record);
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`config`], `wire` and `conversation` (what all transports share), `slots` (who uses which session),
 //! `link` (a line that many calls share), `http`, `stdio`, `peer` (the other replicas, which are no MCP
-//! servers but reached the same way).
+//! servers but reached the same way), `plain` (nor is this).
 
 mod anchored;
 mod circuit;
@@ -13,6 +13,7 @@ mod conversation;
 mod http;
 mod link;
 mod peer;
+mod plain;
 mod slots;
 mod stdio;
 mod switchboard;
@@ -25,6 +26,7 @@ mod wire;
 pub use crate::http::{proxy::Proxy, tls::Authorities};
 pub use config::{ConfigError, EraChoice, HttpConfig, Replay, Runtime, StdioConfig, Transport};
 pub use peer::{PEER_PATH, PEER_VERSION, PeerAnswer, PeerError, Peers};
+pub use plain::Plain;
 
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{

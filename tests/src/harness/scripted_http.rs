@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     /// Names in lower case, in the order of the wire.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
+    /// The body as it came, whatever it is.
+    pub(crate) raw: Bytes,
 }
 
 impl Seen {
@@ -172,6 +174,7 @@ async fn answer(
         path: parts.uri.path().to_owned(),
         headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        raw: bytes,
     };
     let answer = script(&request);
     seen.send_modify(|all| all.push(request));

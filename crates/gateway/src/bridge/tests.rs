@@ -9,7 +9,7 @@ mod repeat;
 
 use crate::{
     Gateway, Inbound, Isolation, ModernEnvelope, Offer, Out, Record, Recorder, ReplicaSetup, Reply, Server,
-    ServerSetup, Session, Setup, exchange::Exchange, session::Greeting,
+    ServerSetup, Session, Setup, Trace, exchange::Exchange, session::Greeting,
 };
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt;
@@ -242,6 +242,7 @@ impl Shape {
                 .unwrap(),
             replica: ReplicaSetup { id: ReplicaId::new("one"), peers: None, coordinator: Coordinator::Alone },
             limits: self.limits,
+            tracing: None,
             recorder: records.clone(),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -342,6 +343,7 @@ impl Bench {
             id: Id::number(id),
             method,
             params: Params::parse(Some(&params)).unwrap(),
+            trace: Trace::default(),
             raw: Some(params),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     log::{self, LogGuard},
 };
 use futures_util::StreamExt;
-use portreeve_gateway::{Eras, Inbound, Last, ModernEnvelope, Out, Reply, error};
+use portreeve_gateway::{Eras, Inbound, Last, ModernEnvelope, Out, Reply, Trace, error};
 use portreeve_mcp::{
     ClientCapabilities, Code, Id, Method, Outcome, Params, RawJson, RpcError, Version, frame,
     meta::Meta,
@@ -92,6 +92,7 @@ impl LocalClient {
             method,
             raw: Some(params.encode(None)),
             params,
+            trace: Trace::default(),
         };
         let mut exchange = match self.gate.gateway.modern(inbound, envelope, None).await {
             Reply::Call(exchange) => exchange,

@@ -6,6 +6,7 @@ use super::{
     reader::{At, Bounds, Reader, Table},
     replicas, secure, servers,
     table::{LIMITS, LOG, MCP, METRICS, SEAL, TOP},
+    telemetry,
     types::{Config, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Server},
 };
 use http::Uri;
@@ -58,6 +59,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &At<'_>) -> Config {
     if let Some(at) = top.get("mcp") {
         config.mcp = mcp(reader, &at, &config.servers);
     }
+    config.telemetry = top.get("telemetry").and_then(|at| telemetry::read(reader, &at, &outbound));
     config.tls = top.get("tls").and_then(|at| secure::tls(reader, &at));
     if let Some(at) = top.get("limits") {
         config.limits = limits(reader, &at, config.limits);

@@ -13,6 +13,7 @@ mod replicas;
 mod secure;
 mod servers;
 mod table;
+mod telemetry;
 mod types;
 mod units;
 
@@ -26,7 +27,7 @@ pub use reference::Lookup;
 pub use table::{page, schema};
 pub use types::{
     ApiKey, Builtin, Child, Config, Era, Grant, Isolation, Log, LogFormat, LogLevel, Mcp, Metrics, Offer,
-    Outbound, Remote, Replay, Root, Server, ServerKind, Tls, ToolFilter, Transport,
+    Outbound, Remote, Replay, Root, Server, ServerKind, Telemetry, Tls, ToolFilter, Transport,
 };
 
 use reader::{At, Reader};

@@ -8,7 +8,7 @@ mod top;
 
 pub use schema::{page, schema};
 pub(super) use servers::{CREDENTIAL, OFFER, OPTIONS, ROOT, SERVER, TIMEOUTS, TOOLS};
-pub(super) use top::{GRANT, KEY, LIMITS, LOG, MCP, METRICS, OUTBOUND, REPLICAS, SEAL, TLS, TOP};
+pub(super) use top::{GRANT, KEY, LIMITS, LOG, MCP, METRICS, OUTBOUND, REPLICAS, SEAL, TELEMETRY, TLS, TOP};
 
 /// One key.
 pub(super) struct Key {

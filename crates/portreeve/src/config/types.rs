@@ -29,6 +29,8 @@ pub struct Config {
     pub replicas: Option<Replicas>,
     /// What is logged and how (`log`).
     pub log: Log,
+    /// Where traces go (`telemetry`); none = there are none.
+    pub telemetry: Option<Telemetry>,
     /// The certificate of the gate (`tls`); none = plain HTTP.
     pub tls: Option<Tls>,
     /// Further values of `Host` that are answered (`allowed_hosts`), each `name` or `name:port` in lower case. The
@@ -46,6 +48,19 @@ pub struct Tls {
     pub certificate: String,
     /// Its key, in PEM (`tls.key`).
     pub key: Secret<String>,
+}
+
+/// `telemetry`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// The collector (`telemetry.otlp`), as written.
+    pub otlp: Uri,
+    /// How many of a hundred calls are traced that no caller has decided about (`telemetry.sample`).
+    pub sample: u8,
+    /// Headers of every delivery (`telemetry.headers`).
+    pub headers: Vec<(String, Secret<String>)>,
+    /// The way to the collector.
+    pub way: Outbound,
 }
 
 /// The way to servers (`outbound`, and `ca` and `proxy` of each).
@@ -322,6 +337,7 @@ impl Config {
             seal_keys: Vec::new(),
             replicas: None,
             log: Log::default(),
+            telemetry: None,
             tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),

@@ -185,7 +185,7 @@ impl Http {
         if let (Some(entry), Some(task)) = (&exchange.entry, anchored::heard(request)) {
             entry.hears(&task);
         }
-        let once = match exchange.drive(session.post(body)).await {
+        let once = match exchange.drive(session.call(ctx, body)).await {
             Ok(Ok(response)) => self.legacy_answer(&mut exchange, ctx, request, response, id).await,
             Ok(Err(error)) => Ok(failed(error.failure())),
             Err(gone) => Err(gone),

@@ -192,6 +192,7 @@ impl Http {
         if request.method == Method::ToolsCall {
             self.param_headers(ctx, request, &mut headers);
         }
+        super::target::trace(ctx, &mut headers);
         super::credential::add(ctx, &mut headers)?;
         Ok(headers)
     }

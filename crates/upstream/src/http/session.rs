@@ -293,6 +293,13 @@ impl Session {
         self.has_id
     }
 
+    /// Posts the request of a call.
+    pub(crate) async fn call(&self, ctx: &Ctx, body: Vec<u8>) -> Result<Response, SendError> {
+        let mut headers = self.headers.clone();
+        super::target::trace(ctx, &mut headers);
+        self.pool.send(self.pool.target.post(headers, body)).await
+    }
+
     /// Posts a message.
     pub(crate) async fn post(&self, body: Vec<u8>) -> Result<Response, SendError> {
         self.pool.send(self.pool.target.post(self.headers.clone(), body)).await

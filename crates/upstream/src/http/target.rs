@@ -5,6 +5,7 @@ use crate::{ConfigError, HttpConfig};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Full;
+use portreeve_mcp::Ctx;
 use portreeve_model::Secret;
 
 /// Both kinds of answer have to be accepted on every POST (check 20).
@@ -116,6 +117,17 @@ impl Target {
     pub(crate) fn label(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
         format!("{scheme}://{}:{}{}", self.host, self.port, self.uri.path())
+    }
+}
+
+/// The trace context of a call stands in a header as well, for what is between the gate and the server's MCP (spec digest 5.3).
+pub(crate) fn trace(ctx: &Ctx, headers: &mut HeaderMap) {
+    for name in ["traceparent", "tracestate"] {
+        let text =
+            ctx.meta.iter().find(|member| member.key == *name).and_then(|member| member.value.string_value());
+        if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
 }
 

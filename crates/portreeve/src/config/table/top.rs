@@ -32,6 +32,43 @@ pub(in super::super) const TLS: Keys = Keys {
     hints: &[("cert", "write `certificate`"), ("ca", "callers are known by `keys`, not by certificates")],
 };
 
+pub(in super::super) const TELEMETRY: Keys = Keys {
+    known: &[
+        Key {
+            name: "otlp",
+            form: Form::Text("URL"),
+            default: "required",
+            doc: "Where a collector takes OTLP over HTTP (protobuf), such as `http://collector:4318`; without a path, `/v1/traces` is added",
+        },
+        Key {
+            name: "sample",
+            form: Form::Whole(0, 100),
+            default: "`100`",
+            doc: "How many of a hundred calls are traced. Where the caller has begun a trace, its own decision holds instead",
+        },
+        Key {
+            name: "headers",
+            form: Form::TextsByName,
+            default: "empty",
+            doc: "Headers that go with every delivery, such as the key of a service",
+        },
+        Key {
+            name: "ca",
+            form: Form::Text("path"),
+            default: "that of `outbound`",
+            doc: "A file with certificate authorities for the collector, in PEM",
+        },
+        Key {
+            name: "proxy",
+            form: Form::Text("URL or `none`"),
+            default: "that of `outbound`",
+            doc: "The proxy on the way to it",
+        },
+    ],
+    later: &[],
+    hints: &[("endpoint", "write `otlp`"), ("url", "write `otlp`")],
+};
+
 pub(in super::super) const OUTBOUND: Keys = Keys {
     known: &[
         Key {
@@ -338,8 +375,14 @@ pub(in super::super) const TOP: Keys = Keys {
             doc: "This process as one of several",
         },
         Key { name: "log", form: Form::Table(&LOG), default: "", doc: "What is logged, and how" },
+        Key {
+            name: "telemetry",
+            form: Form::Table(&TELEMETRY),
+            default: "none",
+            doc: "Traces of calls, for OpenTelemetry",
+        },
     ],
-    later: &["store", "telemetry", "identity", "tenants", "policy", "audit"],
+    later: &["store", "identity", "tenants", "policy", "audit"],
     hints: &[
         ("mcpServers", "the servers stand under `servers`; their keys keep their names"),
         ("proxy", "write `outbound: {proxy: …}`"),

@@ -94,6 +94,9 @@ fn at(path: &[&'static str], leaf: Value) -> Value {
 
 /// A server has to be of one kind.
 fn with_kind(mut config: Value, path: &[&str]) -> Value {
+    if path[0] == "telemetry" {
+        config["telemetry"]["otlp"] = json!("http://127.0.0.1:4318");
+    }
     let (key, text) = match path {
         ["servers", _, "builtin"] => return config,
         ["servers", _, "max_children"] => ("command", "x"),
@@ -142,7 +145,10 @@ fn bounds_and_words_are_those_of_the_reader() {
         };
         match form {
             Form::Whole(least, most) | Form::WholeOr(least, most, _) => {
-                row(vec![json!(least), json!(most)], vec![json!(least - 1), json!(most + 1), json!("many")]);
+                row(
+                    vec![json!(least), json!(most)],
+                    vec![json!(i64::try_from(*least).unwrap() - 1), json!(most + 1), json!("many")],
+                );
             }
             Form::Duration(least, most) => {
                 let over = units::duration(most).unwrap().as_secs() + 1;
