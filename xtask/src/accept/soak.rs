@@ -1,9 +1,11 @@
 //! `cargo xtask accept soak`: callers of both eras use servers that die, hang, talk nonsense, break off and send 20 MiB
-//! lines, over all transports. Every request must get exactly one answer, a server that does no harm must never fail,
-//! and afterwards memory, descriptors, threads and children must be back where they were.
+//! lines, through all doors and over all transports, while the
+//! configuration keeps changing. Every request must get exactly one answer, a server that does no harm must never fail,
+//! memory must be flat, and afterwards descriptors, threads and children must be back where they were.
 #![expect(clippy::disallowed_methods, reason = "a developer's tool runs what it examines; none of it ships")]
 
 pub(crate) mod client;
+mod doors;
 mod load;
 pub(crate) mod mind;
 pub(crate) mod server;
@@ -21,9 +23,10 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::load::{Caller, Tally};
+use self::doors::{Door, Gate};
+use self::load::{Caller, Pace, Tally};
 use self::mind::Era;
-use self::vitals::Vitals;
+use self::vitals::{Memory, Vitals};
 use crate::accept::draw::Draw;
 use crate::command::{self, Outcome, cargo};
 
@@ -34,6 +37,8 @@ const SETTLING: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_secs(1);
 /// Load before the first look: pools are filled, children started, buffers grown.
 const WARMUP: Duration = Duration::from_secs(20);
+/// Looks from one change of the configuration to the next.
+const CHANGE: u32 = 15;
 /// Callers of each server and era.
 const EACH: u64 = 3;
 
@@ -46,6 +51,9 @@ pub(crate) struct Arguments {
     /// The sequences of all callers come from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Requests per second of all callers together; 0: as many as they can
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
     /// Examine this binary instead of building one
     #[arg(long, value_name = "FILE")]
     gateway: Option<PathBuf>,
@@ -54,17 +62,18 @@ pub(crate) struct Arguments {
 /// Builds what is needed and runs.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let gateway = match &arguments.gateway {
-        Some(gateway) => gateway.clone(),
+        // Some of what runs it stands in another folder.
+        Some(gateway) => gateway.canonicalize()?,
         None => {
             command::run(cargo(&["build", "--release", "--package", "portreeve"]))?;
             command::target_folder()?.join("release/portreeve")
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(soak(&gateway, Duration::from_secs_f64(arguments.minutes * 60.0), arguments.seed))
+    runtime.block_on(soak(&gateway, arguments))
 }
 
-async fn soak(gateway: &Path, length: Duration, seed: u64) -> Outcome {
+async fn soak(gateway: &Path, arguments: &Arguments) -> Outcome {
     let folder = tempfile::tempdir()?;
     let (http, http_address) = faulty(&["--transport", "http"]).await?;
     let (modern, modern_address) = faulty(&["--transport", "http", "--era", "modern"]).await?;
@@ -80,56 +89,105 @@ async fn soak(gateway: &Path, length: Duration, seed: u64) -> Outcome {
     );
     let mut gate = start(gateway, folder.path(), &configuration, &address).await?;
     let pid = gate.id().ok_or("the gate ended at once")?;
+    let place = Gate { address, binary: gateway.to_owned(), folder: folder.path().to_owned() };
+    let load = Load { gate: place, pid, configuration, rate: arguments.rate };
 
+    let seed = arguments.seed;
     println!("seed {seed}; {} callers; {} s of warm-up", callers(seed).len(), WARMUP.as_secs());
-    under_load(&address, WARMUP, seed.wrapping_add(1 << 32)).await;
+    load.run(WARMUP, seed.wrapping_add(1 << 32)).await?;
     let before = settled(pid, None).await;
     println!("before  {before}");
     let began = Instant::now();
-    let tally = under_load(&address, length, seed).await;
+    let length = Duration::from_secs_f64(arguments.minutes * 60.0);
+    let (tally, seen) = load.run(length, seed).await?;
     let seconds = began.elapsed().as_secs_f64();
     println!("at once {}", Vitals::of(pid));
     let after = settled(pid, Some(&before)).await;
     println!("after   {after}");
     report(&tally, seconds);
+    println!("memory  {seen}");
     let ended = end(&mut gate).await;
     drop((http, modern, sse));
-    verdict(&tally, &after.worse_than(&before), ended)
+    let mut worse = after.worse_than(&before);
+    worse.extend(seen.growth());
+    verdict(&tally, &worse, ended)
+}
+
+/// What the gate is put under.
+struct Load {
+    gate: Gate,
+    pid: u32,
+    configuration: String,
+    rate: u32,
+}
+
+impl Load {
+    /// All callers for a while, and changes of the configuration; what they saw together, and the gate's memory meanwhile.
+    async fn run(&self, length: Duration, seed: u64) -> Result<(Tally, Memory), Box<dyn std::error::Error>> {
+        let callers = callers(seed);
+        let between = match self.rate {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs_f64(callers.len() as f64 / f64::from(rate)),
+        };
+        let pace = Pace { stop: Arc::new(AtomicBool::new(false)), between };
+        let mut running = JoinSet::new();
+        for caller in callers {
+            running.spawn(load::run(self.gate.clone(), caller, pace.clone()));
+        }
+        let (began, mut seen, mut change) = (Instant::now(), Memory::default(), 0_u32);
+        while began.elapsed() < length {
+            sleep(LOOK).await;
+            seen.look(self.pid);
+            change += 1;
+            if change.is_multiple_of(CHANGE) {
+                self.change(change)?;
+            }
+        }
+        pace.stop.store(true, Ordering::Relaxed);
+        let mut all = Tally::default();
+        while let Some(done) = running.join_next().await {
+            all.add(done.unwrap_or_else(|error| Tally::broken(&error.to_string())));
+        }
+        Ok((all, seen))
+    }
+
+    /// Another server comes, changes and goes; the others stay as they are.
+    fn change(&self, number: u32) -> std::io::Result<()> {
+        let further = match number / CHANGE % 3 {
+            0 => String::new(),
+            other => format!("  more: {{builtin: demo, timeouts: {{call: {other}m}}}}\n"),
+        };
+        let (file, beside) = (self.gate.folder.join("portreeve.yaml"), self.gate.folder.join("beside"));
+        std::fs::write(&beside, format!("{}{further}", self.configuration))?;
+        std::fs::rename(beside, file)
+    }
 }
 
 /// Short, so that a hanging server costs seconds.
 const TIMEOUTS: &str = "timeouts: {connect: 2s, call: 3s, progress_cap: 10s, ask: 10s}";
 
+/// Everybody who calls: each server in both eras, and the doors beside the servers' own addresses.
 fn callers(seed: u64) -> Vec<Caller> {
     let mut draw = Draw::new(seed);
     let mut all = Vec::new();
-    for (server, is_clean) in
-        [("demo", true), ("stdio", false), ("http", false), ("modern", false), ("sse", false)]
-    {
+    let mut add = |door, server, era, count| {
+        let is_clean = server == "demo";
+        all.extend((0..count).map(|_| Caller { door, server, era, is_clean, seed: draw.next() }));
+    };
+    for server in ["demo", "stdio", "http", "modern", "sse"] {
         for era in [Era::Legacy, Era::Modern] {
-            all.extend((0..EACH).map(|_| Caller { server, era, is_clean, seed: draw.next() }));
+            add(Door::Server, server, era, EACH);
         }
     }
-    all
-}
-
-/// All callers for a while; what they saw together.
-async fn under_load(address: &str, length: Duration, seed: u64) -> Tally {
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut running = JoinSet::new();
-    for caller in callers(seed) {
-        running.spawn(load::run(address.to_owned(), caller, Arc::clone(&stop)));
+    for era in [Era::Legacy, Era::Modern] {
+        add(Door::All, "demo", era, 1);
+        add(Door::All, "http", era, 1);
+        add(Door::Stdio, "demo", era, 1);
+        add(Door::Stdio, "modern", era, 1);
     }
-    sleep(length).await;
-    stop.store(true, Ordering::Relaxed);
-    let mut all = Tally::default();
-    while let Some(done) = running.join_next().await {
-        match done {
-            Ok(tally) => all.add(tally),
-            Err(error) => {
-                all.add(Tally { violations: 1, first: vec![error.to_string()], ..Tally::default() });
-            }
-        }
+    for server in ["demo", "stdio"] {
+        add(Door::Sse, server, Era::Legacy, 1);
+        add(Door::Scripts, server, Era::Modern, 1);
     }
     all
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::mind::Era;
 
 /// No request may take longer: all limits of the gate in the soak are far below.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const LEGACY: &str = "2025-11-25";
 const MODERN: &str = "2026-07-28";
 
@@ -25,7 +25,7 @@ pub(super) enum Ending {
     Violation(String),
 }
 
-/// A client of one server of the gate.
+/// A client of one address of the gate.
 pub(super) struct Client {
     address: String,
     path: String,
@@ -36,17 +36,16 @@ pub(super) struct Client {
 }
 
 /// The head of an answer.
-struct Head {
-    status: u16,
+pub(super) struct Head {
+    pub(super) status: u16,
     length: Option<usize>,
     is_stream: bool,
     session: Option<String>,
 }
 
 impl Client {
-    pub(super) fn new(address: &str, server: &str, era: Era) -> Self {
-        let path = format!("/mcp/{server}");
-        Self { address: address.to_owned(), path, era, session: None, stream: None, next: 1 }
+    pub(super) fn new(address: &str, path: &str, era: Era) -> Self {
+        Self { address: address.to_owned(), path: path.to_owned(), era, session: None, stream: None, next: 1 }
     }
 
     /// Opens a session, where there are sessions.
@@ -55,10 +54,7 @@ impl Client {
             return Ok(());
         }
         self.session = None;
-        let elicitation = json!({ "elicitation": {} });
-        let info = json!({ "name": "soak", "version": "1" });
-        let params = json!({ "protocolVersion": LEGACY, "capabilities": elicitation, "clientInfo": info });
-        let Ending::Answer(answer) = self.request("initialize", params).await else {
+        let Ending::Answer(answer) = self.request("initialize", hello()).await else {
             return Err("no session".to_owned());
         };
         if answer.get("result").is_none() || self.session.is_none() {
@@ -90,14 +86,9 @@ impl Client {
         loop {
             let ending = self.request("tools/call", params.clone()).await;
             let Ending::Answer(answer) = &ending else { return ending };
-            let result = &answer["result"];
-            if result["resultType"] != "input_required" {
+            if !goes_on(answer, &mut params) {
                 return ending;
             }
-            let keys = result["inputRequests"].as_object().into_iter().flat_map(|asks| asks.keys());
-            let answers: serde_json::Map<String, Value> = keys.map(|key| (key.clone(), reply())).collect();
-            params["inputResponses"] = Value::Object(answers);
-            params["requestState"] = result["requestState"].clone();
         }
     }
 
@@ -105,7 +96,7 @@ impl Client {
     pub(super) async fn request(&mut self, method: &str, params: Value) -> Ending {
         let id = self.next;
         self.next += 1;
-        let body = self.body(id, method, params);
+        let body = body(self.era, id, method, params);
         match timeout(PATIENCE, self.exchange(id, method, &body)).await {
             Ok(Ok(ending)) => ending,
             Ok(Err(error)) => {
@@ -117,18 +108,6 @@ impl Client {
                 Ending::Violation(format!("no answer within {} s", PATIENCE.as_secs()))
             }
         }
-    }
-
-    fn body(&self, id: u64, method: &str, mut params: Value) -> Value {
-        if self.era == Era::Modern {
-            params["_meta"] = json!({
-                "io.modelcontextprotocol/protocolVersion": MODERN,
-                "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
-                "io.modelcontextprotocol/clientInfo": { "name": "soak", "version": "1" },
-                "progressToken": id,
-            });
-        }
-        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
     }
 
     fn head(&self, verb: &str, body: Option<&Value>, content: &str) -> String {
@@ -217,7 +196,7 @@ impl Client {
     pub(super) async fn abandon(&mut self, tool: &str, arguments: Value) -> io::Result<()> {
         let id = self.next;
         self.next += 1;
-        let body = self.body(id, "tools/call", json!({ "name": tool, "arguments": arguments }));
+        let body = body(self.era, id, "tools/call", json!({ "name": tool, "arguments": arguments }));
         let mut stream = self.connect().await?;
         stream.write_all(self.head("POST", Some(&body), &body.to_string()).as_bytes()).await?;
         if self.era == Era::Legacy {
@@ -236,7 +215,7 @@ impl Client {
             let id = self.next;
             self.next += 1;
             let wanted = json!({ "notifications": { "toolsListChanged": true } });
-            let body = self.body(id, "subscriptions/listen", wanted);
+            let body = body(self.era, id, "subscriptions/listen", wanted);
             self.head("POST", Some(&body), &body.to_string())
         } else {
             self.head("GET", None, "")
@@ -246,12 +225,44 @@ impl Client {
     }
 }
 
-fn reply() -> Value {
+pub(super) fn reply() -> Value {
     json!({ "action": "accept", "content": { "name": "soak" } })
 }
 
+/// The parameters of a handshake.
+pub(super) fn hello() -> Value {
+    let info = json!({ "name": "soak", "version": "1" });
+    json!({ "protocolVersion": LEGACY, "capabilities": { "elicitation": {} }, "clientInfo": info })
+}
+
+/// One request of an era.
+pub(super) fn body(era: Era, id: u64, method: &str, mut params: Value) -> Value {
+    if era == Era::Modern {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": MODERN,
+            "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
+            "io.modelcontextprotocol/clientInfo": { "name": "soak", "version": "1" },
+            "progressToken": id,
+        });
+    }
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+/// Whether an answer asks for something; what is asked is answered in the parameters of the next round.
+pub(super) fn goes_on(answer: &Value, params: &mut Value) -> bool {
+    let result = &answer["result"];
+    if result["resultType"] != "input_required" {
+        return false;
+    }
+    let keys = result["inputRequests"].as_object().into_iter().flat_map(|asks| asks.keys());
+    let answers: serde_json::Map<String, Value> = keys.map(|key| (key.clone(), reply())).collect();
+    params["inputResponses"] = Value::Object(answers);
+    params["requestState"] = result["requestState"].clone();
+    true
+}
+
 /// The message of one event, if it carries one.
-fn data(event: &[u8]) -> Option<Value> {
+pub(super) fn data(event: &[u8]) -> Option<Value> {
     let lines = event.split(|byte| *byte == b'\n');
     let data = lines.filter_map(|line| line.strip_prefix(b"data:")).find(|data| data.len() > 1)?;
     serde_json::from_slice(data).ok()
@@ -265,7 +276,7 @@ fn one(bytes: &[u8], id: u64, status: u16) -> Ending {
     }
 }
 
-async fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
+pub(super) async fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
     let mut head = Head { status: 0, length: None, is_stream: false, session: None };
     let mut line = String::new();
     loop {
@@ -290,7 +301,7 @@ async fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Head> {
     }
 }
 
-async fn read_body(stream: &mut BufReader<TcpStream>, head: &Head) -> io::Result<Vec<u8>> {
+pub(super) async fn read_body(stream: &mut BufReader<TcpStream>, head: &Head) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; head.length.unwrap_or(0)];
     stream.read_exact(&mut bytes).await?;
     while head.length.is_none() {
@@ -301,7 +312,7 @@ async fn read_body(stream: &mut BufReader<TcpStream>, head: &Head) -> io::Result
 }
 
 /// The next chunk of a stream; `None` at its end.
-async fn read_chunk(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
+pub(super) async fn read_chunk(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
     let mut line = String::new();
     if stream.read_line(&mut line).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

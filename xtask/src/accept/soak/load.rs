@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
-use super::client::{Client, Ending};
+use super::client::Ending;
+use super::doors::{Door, Gate, Visitor};
 use super::mind::Era;
 use crate::accept::draw::Draw;
 
@@ -16,6 +17,8 @@ use crate::accept::draw::Draw;
 const KEPT: usize = 20;
 /// The gate's code for a server that it cannot reach.
 const UNREACHABLE: i64 = -31001;
+/// The code for a question that the caller cannot answer.
+const MISSING_CAPABILITY: i64 = -32021;
 /// A pause of a caller whose server is not there.
 const REST: Duration = Duration::from_millis(100);
 /// A new session after so many requests.
@@ -41,11 +44,20 @@ const HARMFUL: [&str; 5] = ["die", "hang", "junk", "cut", "big"];
 /// One kind of caller.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
+    pub(super) door: Door,
     pub(super) server: &'static str,
     pub(super) era: Era,
     /// The gate's own server: nothing may ever go wrong there, whatever the others do.
     pub(super) is_clean: bool,
     pub(super) seed: u64,
+}
+
+/// How the callers go on.
+#[derive(Clone)]
+pub(super) struct Pace {
+    pub(super) stop: Arc<AtomicBool>,
+    /// The time from one request of a caller to its next, at least.
+    pub(super) between: Duration,
 }
 
 /// What one caller, or all, have seen.
@@ -73,6 +85,11 @@ impl Tally {
         self.first.truncate(KEPT);
     }
 
+    /// A caller that fell over.
+    pub(super) fn broken(why: &str) -> Self {
+        Self { violations: 1, first: vec![why.to_owned()], ..Self::default() }
+    }
+
     fn unreachable(&self) -> u64 {
         self.errors.get(&UNREACHABLE).copied().unwrap_or(0)
     }
@@ -86,12 +103,17 @@ impl Tally {
 }
 
 /// Calls until told to stop.
-pub(super) async fn run(address: String, caller: Caller, stop: Arc<AtomicBool>) -> Tally {
-    let mut client = Client::new(&address, caller.server, caller.era);
+pub(super) async fn run(gate: Gate, caller: Caller, pace: Pace) -> Tally {
+    let mut client = Visitor::new(&gate, caller.door, caller.server, caller.era);
+    let mut beat = tokio::time::interval(pace.between.max(Duration::from_micros(1)));
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut draw = Draw::new(caller.seed);
     let mut tally = Tally::default();
     let (mut number, mut unreachable) = (0, 0);
-    while !stop.load(Ordering::Relaxed) {
+    while !pace.stop.load(Ordering::Relaxed) {
+        if !pace.between.is_zero() {
+            beat.tick().await;
+        }
         if number % PER_SESSION == 0
             && let Err(error) = renew(&mut client).await
         {
@@ -114,7 +136,7 @@ pub(super) async fn run(address: String, caller: Caller, stop: Arc<AtomicBool>) 
     tally
 }
 
-async fn renew(client: &mut Client) -> Result<(), String> {
+async fn renew(client: &mut Visitor) -> Result<(), String> {
     client.close().await.map_err(|error| error.to_string())?;
     client.open().await
 }
@@ -131,7 +153,7 @@ fn action(draw: &mut Draw, caller: &Caller) -> &'static str {
     "ok"
 }
 
-async fn act(client: &mut Client, caller: &Caller, action: &str, draw: &mut Draw, tally: &mut Tally) {
+async fn act(client: &mut Visitor, caller: &Caller, action: &str, draw: &mut Draw, tally: &mut Tally) {
     let token = format!("{:016x}", draw.next());
     match action {
         "listen" => {
@@ -144,17 +166,17 @@ async fn act(client: &mut Client, caller: &Caller, action: &str, draw: &mut Draw
         "abandon" => {
             let (tool, arguments) = call(caller, "progress", &token);
             tally.abandoned += 1;
-            if let Err(error) = client.abandon(tool, arguments).await {
+            if let Err(error) = client.abandon(&tool, arguments).await {
                 tally.violation(format!("{caller:?}: abandon: {error}"));
             }
         }
         _ => {
             tally.requests += 1;
             let ending = if action == "list" {
-                client.request("tools/list", json!({})).await
+                client.list().await
             } else {
                 let (tool, arguments) = call(caller, action, &token);
-                client.call(tool, arguments).await
+                client.call(&tool, arguments).await
             };
             judge(caller, action, &token, ending, tally);
         }
@@ -162,14 +184,16 @@ async fn act(client: &mut Client, caller: &Caller, action: &str, draw: &mut Draw
 }
 
 /// The tool and arguments that do this at this server.
-fn call(caller: &Caller, action: &str, token: &str) -> (&'static str, Value) {
-    match (caller.is_clean, action) {
+fn call(caller: &Caller, action: &str, token: &str) -> (String, Value) {
+    let (tool, arguments) = match (caller.is_clean, action) {
         (_, "unknown") => ("no-such-tool", json!({})),
         (false, _) => ("work", json!({ "fault": action, "token": token })),
         (true, "progress") => ("countdown", json!({ "steps": 3, "interval_ms": 10 })),
         (true, "ask") => ("ask_name", json!({})),
         (true, _) => ("echo", json!({ "text": token })),
-    }
+    };
+    let tool = if caller.door == Door::All { format!("{}_{tool}", caller.server) } else { tool.to_owned() };
+    (tool, arguments)
 }
 
 fn judge(caller: &Caller, action: &str, token: &str, ending: Ending, tally: &mut Tally) {
@@ -180,8 +204,12 @@ fn judge(caller: &Caller, action: &str, token: &str, ending: Ending, tally: &mut
     if let Some(code) = answer["error"]["code"].as_i64() {
         *tally.errors.entry(code).or_default() += 1;
         // The faulty servers take innocent calls down with them; the clean one has no excuse.
-        let expected =
-            if action == "unknown" { code == -32602 || !caller.is_clean } else { !caller.is_clean };
+        let expected = match action {
+            "unknown" => code == -32602 || !caller.is_clean,
+            // Nobody is there to be asked behind a script.
+            "ask" if caller.door == Door::Scripts => code == MISSING_CAPABILITY || !caller.is_clean,
+            _ => !caller.is_clean,
+        };
         if !expected {
             tally.violation(format!("{caller:?}: {action}: {answer}"));
         }

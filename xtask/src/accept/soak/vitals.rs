@@ -66,3 +66,51 @@ impl fmt::Display for Vitals {
         write!(out, "{mib:>5} MiB {descriptors:>5} descriptors {threads:>4} threads {children:>3} children")
     }
 }
+
+/// The gate's memory while it is under load, look by look.
+#[derive(Default)]
+pub(super) struct Memory {
+    kib: Vec<u64>,
+}
+
+/// Parts of the time that are shown and compared.
+const PARTS: usize = 6;
+/// The last third may lie above the third before by so much: some 20 MiB messages at the same time more or less.
+const GROWTH_KIB: u64 = 24 * 1024;
+/// Fewer looks than this say nothing about growth.
+const ENOUGH: usize = 120;
+
+impl Memory {
+    pub(super) fn look(&mut self, pid: u32) {
+        self.kib.push(proc::resident_kib(&[pid]));
+    }
+
+    /// The median of each part.
+    fn medians(&self) -> Vec<u64> {
+        let part = self.kib.len().div_ceil(PARTS).max(1);
+        let median = |looks: &[u64]| {
+            let mut sorted = looks.to_vec();
+            sorted.sort_unstable();
+            sorted[sorted.len() / 2]
+        };
+        self.kib.chunks(part).map(median).collect()
+    }
+
+    /// Whether it grows: the last two parts against the two before them.
+    pub(super) fn growth(&self) -> Option<String> {
+        let medians = self.medians();
+        if self.kib.len() < ENOUGH || medians.len() < PARTS {
+            return None;
+        }
+        let (then, now) = (medians[2].max(medians[3]), medians[4].min(medians[5]));
+        (now > then + GROWTH_KIB)
+            .then(|| format!("memory grows: {now} KiB at the end, {then} KiB in the middle"))
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib: Vec<String> = self.medians().iter().map(|kib| (kib / 1024).to_string()).collect();
+        write!(out, "medians of {PARTS} parts of the time, in MiB: {}", mib.join(" "))
+    }
+}
