@@ -46,6 +46,10 @@ pub(crate) enum Target {
     Owner,
     /// The second of them, which passes everything on to the first.
     Hop,
+    /// A gateway with many modern servers, at the address of one of them.
+    One,
+    /// The same at the address of all of them.
+    All,
 }
 
 /// One form of load, and all targets that are measured with it side by side.
@@ -71,12 +75,18 @@ impl Group {
             Target::Gateway(server) => format!("{base}-{}", server.name()),
             Target::Owner => format!("hop/{}/{} owner", self.press.name(), self.client.name()),
             Target::Hop => format!("hop/{}/{}-legacy", self.press.name(), self.client.name()),
+            Target::One => format!("all/{base} one"),
+            Target::All => format!("all/{base}-modern"),
         }
     }
 
     /// Who the others are compared with: nginx, or for what only a gateway does, the gateway without it.
     pub(crate) fn yardstick(&self) -> Target {
-        if self.targets.contains(&Target::Hop) { Target::Owner } else { Target::Nginx }
+        match self.targets.first() {
+            Some(Target::Owner) => Target::Owner,
+            Some(Target::One) => Target::One,
+            _ => Target::Nginx,
+        }
     }
 
     /// The ratio of CPU time to nginx that the gateway should not exceed, where one is set. Aims of the
@@ -93,6 +103,9 @@ impl Group {
         }
     }
 }
+
+/// The ratio of CPU time to the address of one server that a call at the address of all should not exceed.
+pub(crate) const ALL_AIM: f64 = 1.1;
 
 /// All groups with a gateway case that the pattern matches, with those cases and both yardsticks.
 pub(crate) fn groups(pattern: &regex_lite::Regex) -> Vec<Group> {
@@ -127,6 +140,15 @@ pub(crate) fn groups(pattern: &regex_lite::Regex) -> Vec<Group> {
         targets: vec![Target::Owner, Target::Hop],
     });
     groups.extend(hops.filter(|group| pattern.is_match(&group.name(Target::Hop))));
+    let crowds = [Work::Small, Work::List].into_iter().flat_map(|work| {
+        let clients = [Era::Modern, Era::Legacy];
+        let group = move |client, press| {
+            let targets = vec![Target::One, Target::All];
+            Group { work, press, client, targets }
+        };
+        few.iter().flat_map(move |press| clients.map(|client| group(client, *press)))
+    });
+    groups.extend(crowds.filter(|group| pattern.is_match(&group.name(Target::All))));
     groups
 }
 
@@ -137,11 +159,12 @@ mod tests {
     #[test]
     fn a_pattern_selects_gateway_cases_and_keeps_their_yardsticks() {
         let table = [
-            ("", 34, 132),
+            ("", 42, 148),
             ("^small/16/", 2, 8),
+            ("^all/small/", 4, 8),
             ("^hop/", 2, 4),
             ("ask/.*/modern-legacy", 2, 6),
-            ("list/1/legacy-modern", 1, 3),
+            ("^list/1/legacy-modern", 1, 3),
             ("nothing", 0, 0),
         ];
         for (pattern, expected_groups, expected_targets) in table {

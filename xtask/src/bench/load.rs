@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::events;
 use super::http::{Connection, Message};
 use super::proc;
-use super::wire::{Era, Template, Work, excerpt, handshake, is_right, verify};
+use super::wire::{Era, Place, Template, Work, excerpt, handshake, is_right, verify};
 use crate::command::{self, Outcome};
 
 /// Time that connecting and the first answer on every connection may take.
@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Address where sessions are opened, if it is another one
     #[arg(long)]
     pub(super) session_at: Option<String>,
+    /// What the names of tools begin with there
+    #[arg(long, default_value = "")]
+    pub(super) prefix: String,
 }
 
 /// What the window showed.
@@ -294,7 +297,8 @@ impl Client {
             (Era::Legacy, None) => Some(shake_hands(&mut connection, target, path).await?),
             (Era::Legacy, Some(owner)) => Some(shake_hands(&mut connect(owner).await?, owner, path).await?),
         };
-        let template = Template::new(target, path, *era, *work, session.as_deref());
+        let place = Place { target, path, prefix: &arguments.prefix };
+        let template = Template::new(&place, *era, *work, session.as_deref());
         let side = match session.filter(|_| *work == Work::Ask) {
             Some(session) => {
                 let (connection, target, path) = (connect(target).await?, target.clone(), path.clone());
@@ -303,12 +307,12 @@ impl Client {
             None => None,
         };
         let mut client = Self { connection, template, work: *work, era: *era, id, side };
-        client.first().await?;
+        client.first(&arguments.prefix).await?;
         Ok(client)
     }
 
     /// The first answer, thoroughly checked.
-    async fn first(&mut self) -> Result<(), LoadError> {
+    async fn first(&mut self, prefix: &str) -> Result<(), LoadError> {
         let (era, work) = (self.era, self.work);
         let (id, message) = self.exchange(&mut Vec::new()).await?;
         let status = message.status();
@@ -322,7 +326,7 @@ impl Client {
         } else if !kind.starts_with(expected) {
             Err(format!("{kind:?} instead of {expected}"))
         } else {
-            verify(era, work, id, message.body)
+            verify(era, work, prefix, id, message.body)
         };
         verdict.map_err(|why| LoadError::First { status, why })
     }

@@ -10,9 +10,9 @@ use super::child::{self, Guard};
 use super::load::Sample;
 use super::proc;
 use super::report::{self, Facts, Report, Row};
-use super::targets::{self, Running, Upstreams, statistics};
+use super::targets::{self, Running, SERVERS, Upstreams, statistics};
 use super::weight;
-use super::wire::Work;
+use super::wire::{Era, Work};
 use crate::command::Outcome;
 
 /// Load before the window opens.
@@ -34,6 +34,7 @@ struct Stage {
     nginx: Option<Running>,
     gateway: Option<Running>,
     replicas: Option<[Running; 2]>,
+    crowd: Option<Running>,
     _legacy: Guard,
     _modern: Guard,
 }
@@ -44,6 +45,7 @@ struct Reach {
     path: String,
     watch: Vec<u32>,
     session_at: Option<String>,
+    prefix: String,
 }
 
 /// Measures and reports.
@@ -62,6 +64,10 @@ pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
     if let (true, Some(program)) = (is_hopping, &mcp.gateway) {
         stage.replicas = Some(targets::replicas(program, folder.path(), &stage.upstreams).await?);
     }
+    let is_crowded = groups.iter().any(|group| group.targets.contains(&Target::All));
+    if let (true, Some(program)) = (is_crowded, &mcp.gateway) {
+        stage.crowd = Some(targets::crowd(program, folder.path(), &stage.upstreams).await?);
+    }
     let mut report = Report::new(facts, runs, window);
     for group in &groups {
         report.rows.extend(measure_group(&stage, group, runs, window).await?);
@@ -73,7 +79,7 @@ pub(crate) async fn measure(mcp: &Mcp) -> Outcome {
         }
     }
     let replicas = stage.replicas.into_iter().flatten();
-    for running in [stage.gateway, stage.nginx].into_iter().flatten().chain(replicas) {
+    for running in [stage.gateway, stage.nginx, stage.crowd].into_iter().flatten().chain(replicas) {
         running.guard.stop().await;
     }
     println!("{report}");
@@ -119,8 +125,8 @@ async fn set_up(mcp: &Mcp, folder: &Path, starts: u16) -> Result<(Stage, Facts),
         facts.idle_mib = Some(report::precise(proc::resident_kib(&pids)) / 1024.0);
         facts.binary_mb = Some(report::precise(std::fs::metadata(program)?.len()) / 1e6);
     }
-    let (replicas, _legacy, _modern) = (None, legacy_guard, modern_guard);
-    Ok((Stage { upstreams, nginx, gateway, replicas, _legacy, _modern }, facts))
+    let (replicas, crowd, _legacy, _modern) = (None, None, legacy_guard, modern_guard);
+    Ok((Stage { upstreams, nginx, gateway, replicas, crowd, _legacy, _modern }, facts))
 }
 
 /// Measures the targets of one group in turns.
@@ -151,11 +157,12 @@ async fn measure_group(
 
 /// One run of the load generator.
 async fn sample(stage: &Stage, group: &Group, target: Target, window: Duration) -> Result<Sample, Failure> {
-    let Reach { address, path, watch, session_at } = stage.reach(target, group)?;
+    let Reach { address, path, watch, session_at, prefix } = stage.reach(target, group)?;
     let (connections, rate) = group.press.shape();
     let mut arguments = vec![
         format!("--target={address}"),
         format!("--path={path}"),
+        format!("--prefix={prefix}"),
         format!("--era={}", group.client.name()),
         format!("--work={}", group.work.name()),
         format!("--connections={connections}"),
@@ -176,24 +183,35 @@ impl Stage {
             Target::Nginx => self.nginx.is_some(),
             Target::Gateway(_) => self.gateway.is_some(),
             Target::Owner | Target::Hop => self.replicas.is_some(),
+            Target::One | Target::All => self.crowd.is_some(),
         }
     }
 
     /// How the client of this group reaches a target.
     fn reach(&self, target: Target, group: &Group) -> Result<Reach, Failure> {
         let client = group.client;
+        let prefix =
+            if target == Target::All { format!("{}_", targets::server_name(0)) } else { String::new() };
         let (running, path) = match target {
             Target::Direct => {
                 let address = self.upstreams.address(client).to_owned();
-                return Ok(Reach { address, path: "/mcp".into(), watch: Vec::new(), session_at: None });
+                return Ok(Reach {
+                    address,
+                    path: "/mcp".into(),
+                    watch: Vec::new(),
+                    session_at: None,
+                    prefix,
+                });
             }
             Target::Owner | Target::Hop => return self.replica(target),
             Target::Nginx => (&self.nginx, format!("/{}", client.name())),
             Target::Gateway(server) => (&self.gateway, format!("/mcp/{}", server.name())),
+            Target::One => (&self.crowd, format!("/mcp/{}", targets::server_name(0))),
+            Target::All => (&self.crowd, "/mcp".to_owned()),
         };
         let running = running.as_ref().ok_or("the target does not run")?;
         let (address, watch) = (running.address.clone(), vec![running.guard.pid()]);
-        Ok(Reach { address, path, watch, session_at: None })
+        Ok(Reach { address, path, watch, session_at: None, prefix })
     }
 
     /// Sessions belong to the first replica; the second is where the calls of a hop go. Both cost.
@@ -205,6 +223,7 @@ impl Stage {
             path: "/mcp/legacy".into(),
             watch: vec![owner.guard.pid(), other.guard.pid()],
             session_at: Some(owner.address.clone()),
+            prefix: String::new(),
         })
     }
 
@@ -212,13 +231,15 @@ impl Stage {
     async fn lists(&self, target: Target) -> Result<u64, Failure> {
         match target {
             Target::Gateway(server) => Ok(statistics(self.upstreams.address(server)).await?.list),
-            Target::Direct | Target::Nginx | Target::Owner | Target::Hop => Ok(0),
+            Target::All => Ok(statistics(self.upstreams.address(Era::Modern)).await?.list),
+            Target::Direct | Target::Nginx | Target::Owner | Target::Hop | Target::One => Ok(0),
         }
     }
 }
 
-/// Whether the lists of a row can have come from the catalogue: the upstream may see one for each of its
-/// lifetimes of 60 s, and the very first.
-pub(crate) fn is_from_catalogue(work: Work, lists: u64, seconds: f64) -> bool {
-    work != Work::List || report::precise(lists) <= 1.0 + seconds / 60.0
+/// Whether the lists of a row can have come from the catalogue: each upstream may see one for each of its lifetimes of
+/// 60 s, and the very first.
+pub(crate) fn is_from_catalogue(work: Work, target: Target, lists: u64, seconds: f64) -> bool {
+    let upstreams = if target == Target::All { SERVERS } else { 1 };
+    work != Work::List || report::precise(lists) <= report::precise(upstreams) * (1.0 + seconds / 60.0)
 }

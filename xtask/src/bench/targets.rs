@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::child::{Guard, MEASURED_CORE};
 use super::http::Connection;
 use super::upstream::Stats;
-use super::wire::{Era, Template, Work, excerpt, verify};
+use super::wire::{Era, Place, TOOLS, Template, Work, excerpt, verify};
 
 /// Time for a target to answer for the first time.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
@@ -115,6 +115,34 @@ pub(crate) async fn gateway(
     launch(program, &arguments, &folder.join("gateway.log"), address, "/mcp/modern").await
 }
 
+/// How many servers stand behind one address.
+pub(crate) const SERVERS: u64 = 70;
+
+/// The name of a server among many.
+pub(crate) fn server_name(index: u64) -> String {
+    format!("s{index:02}")
+}
+
+/// Starts the gateway with many servers, all of them the modern upstream. A page has as many tools as one server, so that a
+/// page of the list of all is as long as the list of one.
+pub(crate) async fn crowd(program: &Path, folder: &Path, upstreams: &Upstreams) -> Result<Running, Failure> {
+    let address = free_address().await?;
+    let file = folder.join("crowd.yaml");
+    let mut configuration = format!("listen: {address}\nmcp: {{page_size: {TOOLS}}}\nservers:\n");
+    for index in 0..SERVERS {
+        // A `String` takes every write.
+        let _ =
+            writeln!(configuration, "  {}: {{url: \"http://{}/mcp\"}}", server_name(index), upstreams.modern);
+    }
+    std::fs::write(&file, configuration)?;
+    let data = folder.join("crowd");
+    std::fs::create_dir_all(&data)?;
+    let (file, data) = (file.display().to_string(), data.display().to_string());
+    let arguments = ["serve", "--config", &file, "--data", &data];
+    let path = format!("/mcp/{}", server_name(0));
+    launch(program, &arguments, &folder.join("crowd.log"), address, &path).await
+}
+
 /// Starts two replicas of one gateway with a legacy upstream: whoever opens a session at the first can call at the second.
 pub(crate) async fn replicas(
     program: &Path,
@@ -187,14 +215,15 @@ async fn ask(address: &str, path: &str) -> Result<(), AskError> {
     let broken = |error: std::io::Error| AskError::Refused(error.to_string());
     let mut connection = Connection::new(stream).map_err(broken)?;
     let mut request = Vec::new();
-    Template::new(address, path, Era::Modern, Work::Small, None).write(1, &mut request);
+    let place = Place { target: address, path, prefix: "" };
+    Template::new(&place, Era::Modern, Work::Small, None).write(1, &mut request);
     connection.send(&request).await.map_err(broken)?;
     let message = connection.receive().await.map_err(broken)?;
     let message = message.ok_or_else(|| AskError::Refused("closed".into()))?;
     if message.status() != 200 {
         return Err(AskError::Refused(format!("{}: {}", message.status(), excerpt(message.body))));
     }
-    verify(Era::Modern, Work::Small, 1, message.body).map_err(AskError::Refused)
+    verify(Era::Modern, Work::Small, "", 1, message.body).map_err(AskError::Refused)
 }
 
 /// What an upstream has been asked so far.

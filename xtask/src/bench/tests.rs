@@ -23,6 +23,7 @@ fn arguments(target: &str, era: Era, work: Work, rate: Option<u32>) -> Arguments
         window: 100,
         watch: vec![std::process::id()],
         session_at: None,
+        prefix: String::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::http::Connection;
 use super::proc;
 use super::report::{Fact, precise};
-use super::wire::{Era, LEGACY_VERSION, MODERN_VERSION, Template, Work, handshake};
+use super::wire::{Era, LEGACY_VERSION, MODERN_VERSION, Place, Template, Work, handshake};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -129,7 +129,8 @@ async fn churn(address: &str, pid: u32, window: Duration) -> Result<f64, Failure
     let (mut count, mut out) = (0, Vec::new());
     while began.elapsed() < window {
         let session = open(&mut connection, address).await?;
-        Template::new(address, "/mcp/legacy", Era::Legacy, Work::List, Some(&session)).write(1, &mut out);
+        let place = Place { target: address, path: "/mcp/legacy", prefix: "" };
+        Template::new(&place, Era::Legacy, Work::List, Some(&session)).write(1, &mut out);
         connection.send(&out).await?;
         let listed = timeout(PATIENCE, connection.receive()).await??.ok_or("closed")?.status();
         let delete = format!(

@@ -24,7 +24,7 @@ pub(super) const PROGRESS: u64 = 1000;
 /// What the client can be asked.
 const CAPABILITIES: &str = r#"{"elicitation":{}}"#;
 /// How many tools the list has; with their schemas that makes 12 KB.
-const TOOLS: usize = 24;
+pub(super) const TOOLS: usize = 24;
 /// The length of the large text.
 const BIG_TEXT: usize = 100_000;
 /// The length of the small text.
@@ -105,6 +105,17 @@ impl Work {
     }
 }
 
+/// Where requests go.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The address.
+    pub(crate) target: &'a str,
+    /// The endpoint.
+    pub(crate) path: &'a str,
+    /// What the names of tools begin with there.
+    pub(crate) prefix: &'a str,
+}
+
 /// A request but for its id: written once for each connection, so that sending is a copy.
 pub(crate) struct Template {
     head: Vec<u8>,
@@ -114,11 +125,12 @@ pub(crate) struct Template {
 
 impl Template {
     /// The request that asks for `work`. A legacy one carries the session that the handshake gave.
-    pub(crate) fn new(target: &str, path: &str, era: Era, work: Work, session: Option<&str>) -> Self {
-        let mut head = head(target, path);
+    pub(crate) fn new(place: &Place<'_>, era: Era, work: Work, session: Option<&str>) -> Self {
+        let mut head = head(place.target, place.path);
+        let name = format!("{}{}", place.prefix, work.name());
         let mut parameters = match work {
             Work::Small | Work::Big | Work::Progress | Work::Ask => {
-                format!(r#""name":"{}","arguments":{{"text":"hello"}}"#, work.name())
+                format!(r#""name":"{name}","arguments":{{"text":"hello"}}"#)
             }
             Work::List => String::new(),
         };
@@ -134,7 +146,7 @@ impl Template {
                 head +=
                     &format!("MCP-Protocol-Version: {MODERN_VERSION}\r\nMcp-Method: {}\r\n", work.method());
                 if !parameters.is_empty() {
-                    head += &format!("Mcp-Name: {}\r\n", work.name());
+                    head += &format!("Mcp-Name: {name}\r\n");
                     parameters.push(',');
                 }
                 parameters += &envelope(work);
@@ -295,7 +307,7 @@ struct Tool {
 }
 
 /// The thorough check, made of the first answer on each connection: the whole result has the expected value.
-pub(crate) fn verify(era: Era, work: Work, id: u64, body: &[u8]) -> Result<(), String> {
+pub(crate) fn verify(era: Era, work: Work, prefix: &str, id: u64, body: &[u8]) -> Result<(), String> {
     let messages = events::messages(body);
     let (last, before) = messages.split_last().ok_or("nothing in it")?;
     if work == Work::Progress {
@@ -314,7 +326,8 @@ pub(crate) fn verify(era: Era, work: Work, id: u64, body: &[u8]) -> Result<(), S
         Work::List => {
             let mut names: Vec<String> =
                 result.tools.unwrap_or_default().into_iter().map(|t| t.name).collect();
-            let mut expected: Vec<String> = (0..TOOLS).map(tool_name).collect();
+            let mut expected: Vec<String> =
+                (0..TOOLS).map(|index| format!("{prefix}{}", tool_name(index))).collect();
             names.sort();
             expected.sort();
             let is_cacheable = result.ttl_ms.is_some() && result.cache_scope.is_some();
@@ -352,7 +365,7 @@ mod tests {
             for work in [Work::Small, Work::List, Work::Big] {
                 let body = body(era, work, 17);
                 assert!(is_right(work, 17, 200, &body), "{era:?} {work:?}");
-                assert_eq!(verify(era, work, 17, &body), Ok(()), "{era:?} {work:?}");
+                assert_eq!(verify(era, work, "", 17, &body), Ok(()), "{era:?} {work:?}");
             }
         }
     }
@@ -373,8 +386,8 @@ mod tests {
             assert!(!is_right(work, id, status, body), "{what}");
         }
         let legacy = body(Era::Legacy, Work::List, 17);
-        assert!(verify(Era::Modern, Work::List, 17, &legacy).is_err(), "no resultType");
-        assert!(verify(Era::Modern, Work::Small, 18, &small).is_err(), "another id");
+        assert!(verify(Era::Modern, Work::List, "", 17, &legacy).is_err(), "no resultType");
+        assert!(verify(Era::Modern, Work::Small, "", 18, &small).is_err(), "another id");
     }
 
     #[test]
@@ -385,8 +398,9 @@ mod tests {
 
     #[test]
     fn a_request_announces_its_length() {
+        let place = Place { target: "127.0.0.1:1", path: "/mcp", prefix: "" };
         for (era, session) in [(Era::Legacy, Some("s1")), (Era::Modern, None)] {
-            let template = Template::new("127.0.0.1:1", "/mcp", era, Work::Small, session);
+            let template = Template::new(&place, era, Work::Small, session);
             for id in [1, 10, 1_000_000] {
                 let mut out = Vec::new();
                 template.write(id, &mut out);
