@@ -68,8 +68,7 @@ impl Row {
         let aim = match target {
             Target::Gateway(server) => group.aim(server),
             Target::All if group.work == Work::Small => Some(ALL_AIM),
-            Target::All => None,
-            Target::Direct | Target::Nginx | Target::Owner | Target::Hop | Target::One => None,
+            Target::Direct | Target::Nginx | Target::Owner | Target::Hop | Target::One | Target::All => None,
         };
         let name = group.name(target);
         Self { name, target, work: group.work, samples: Vec::new(), upstream_lists: 0, ratio: None, aim }
