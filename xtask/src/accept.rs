@@ -3,6 +3,8 @@
 
 mod draw;
 mod mutants;
+#[cfg(unix)]
+mod newcomer;
 #[cfg(target_os = "linux")]
 pub(crate) mod soak;
 #[cfg(test)]
@@ -21,6 +23,9 @@ pub(crate) struct Arguments {
 enum Proof {
     /// Change the code in many small ways and see whether its tests notice
     Mutants(mutants::Arguments),
+    /// The commands of the README, typed by somebody whose home is empty: all succeed, and the first call comes in time
+    #[cfg(unix)]
+    Newcomer(newcomer::Arguments),
     /// Both eras, all transports, faulty servers: every request is answered once and everything is given back
     #[cfg(target_os = "linux")]
     Soak(soak::Arguments),
@@ -30,6 +35,8 @@ enum Proof {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.proof {
         Proof::Mutants(arguments) => mutants::run(arguments),
+        #[cfg(unix)]
+        Proof::Newcomer(arguments) => newcomer::run(arguments),
         #[cfg(target_os = "linux")]
         Proof::Soak(arguments) => soak::run(arguments),
     }

@@ -33,7 +33,7 @@ enum Task {
     /// Measure the gateway beside nginx and a direct connection
     #[cfg(target_os = "linux")]
     Bench(bench::Arguments),
-    /// Proofs that take long: mutants, soak
+    /// Proofs that take long: mutants, newcomer, soak
     Accept(accept::Arguments),
     /// Run every fuzz target for a while
     Fuzz(fuzz::Arguments),

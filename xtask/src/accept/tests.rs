@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::draw::Draw;
 use super::mutants::{Fate, Mutant, fates, patterns, reasons, report};
+#[cfg(unix)]
+use super::newcomer::commands;
 
 fn mutant(name: &str) -> Mutant {
     serde_json::from_value(serde_json::json!({ "name": name, "package": "portreeve-mcp" })).unwrap()
@@ -71,4 +73,21 @@ fn a_survivor_needs_a_reason_and_company() {
     assert!(report(&drawn, &with(2), &BTreeMap::new()).is_err(), "without");
     assert!(report(&drawn, &with(3), &known).is_err(), "more than one in twenty");
     assert!(reasons("[[survivor]]\nmutant = 'x'\nreason = ' '\n").is_err(), "a reason is words");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_page_is_typed_line_by_line_and_here_documents_stay_whole() {
+    let page = "# A\n```sh\nmake serve\n\ntool call x   # says y\n```\n```yaml\na: b\n```\n```sh\n# only a remark\n\
+                server --port 1 &      # stays\ncat > f <<'EOF'\na: 1\n\n# b\nEOF\nlast\n```\n";
+    let read: Vec<(String, bool)> =
+        commands(page).into_iter().map(|typed| (typed.text, typed.stays)).collect();
+    let expected = [
+        ("make serve", true),
+        ("tool call x   # says y", false),
+        ("server --port 1 &      # stays", true),
+        ("cat > f <<'EOF'\na: 1\n\n# b\nEOF", false),
+        ("last", false),
+    ];
+    assert_eq!(read, expected.map(|(text, stays)| (text.to_owned(), stays)));
 }
