@@ -5,124 +5,179 @@ use portreeve_gateway::{End, Gateway, Record, Recorder};
 use portreeve_model::ServerName;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Seconds; from a built-in tool to a person who thinks.
 const BUCKETS: [f64; 11] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 const ENDS: [&str; 8] =
     ["ok", "tool_error", "error", "input_required", "denied", "refused", "failed", "cancelled"];
 
+type Labels<const N: usize> = [(&'static str, String); N];
+
 /// All metrics of a gate.
 pub struct Metrics {
-    /// Exchanged as a whole when the servers change.
-    known: ArcSwap<Known>,
-    always: Always,
+    registry: Registry,
+    families: Families,
+    /// Those of the servers that there are, without a lock; exchanged as a whole when the servers change.
+    known: ArcSwap<HashMap<ServerName, PerServer>>,
 }
 
-/// What does not depend on the servers.
-#[derive(Default)]
-struct Always {
+/// Each name once, whatever servers come and go: the format wants all values of a name together.
+struct Families {
+    requests: Family<Labels<2>, Counter>,
+    seconds: Family<Labels<1>, Histogram, fn() -> Histogram>,
     sessions: Gauge,
-    applied: Counter,
-    refused: Counter,
+    reloads: Family<Labels<1>, Counter>,
 }
 
-impl Always {
-    fn register(&self, registry: &mut Registry) {
-        registry.register("sessions", "Legacy sessions with live state", self.sessions.clone());
-        for (outcome, counter) in [("applied", &self.applied), ("refused", &self.refused)] {
-            let label = (Cow::Borrowed("outcome"), Cow::Borrowed(outcome));
-            let scope = registry.sub_registry_with_label(label);
-            scope.register("configuration_reloads", "Changes of the configuration", counter.clone());
+impl Families {
+    fn new() -> Self {
+        Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            sessions: Gauge::default(),
+            reloads: Family::default(),
         }
+    }
+
+    fn register(&self) -> Registry {
+        let mut registry = Registry::with_prefix("portreeve");
+        registry.register("sessions", "Legacy sessions with live state", self.sessions.clone());
+        registry.register("request_duration_seconds", "Time from request to answer", self.seconds.clone());
+        registry.register("requests", "Requests by outcome", self.requests.clone());
+        registry.register("configuration_reloads", "Changes of the configuration", self.reloads.clone());
+        registry
+    }
+
+    /// Everything is there from the start, so that a rate of zero can be seen.
+    fn server(&self, name: &ServerName) -> PerServer {
+        PerServer {
+            ends: ENDS.map(|end| self.requests.get_or_create(&of_end(name, end)).clone()),
+            seconds: self.seconds.get_or_create(&of_server(name)).clone(),
+        }
+    }
+
+    fn forget(&self, name: &ServerName) {
+        for end in ENDS {
+            self.requests.remove(&of_end(name, end));
+        }
+        self.seconds.remove(&of_server(name));
+    }
+
+    fn reloads(&self, outcome: &str) -> Counter {
+        self.reloads.get_or_create(&[("outcome", outcome.to_owned())]).clone()
     }
 }
 
-struct Known {
-    registry: Registry,
-    servers: HashMap<ServerName, PerServer>,
+fn of_server(name: &ServerName) -> Labels<1> {
+    [("server", name.as_str().to_owned())]
 }
 
-#[derive(Clone)]
+fn of_end(name: &ServerName, end: &str) -> Labels<2> {
+    [("server", name.as_str().to_owned()), ("outcome", end.to_owned())]
+}
+
 struct PerServer {
     ends: [Counter; ENDS.len()],
     seconds: Histogram,
 }
 
-impl PerServer {
-    fn new() -> Self {
-        Self { ends: ENDS.map(|_| Counter::default()), seconds: Histogram::new(BUCKETS) }
-    }
-
-    fn register(&self, registry: &mut Registry, name: &ServerName) {
-        let label = |key: &'static str, value: &str| (Cow::Borrowed(key), Cow::Owned(value.to_owned()));
-        let scope = registry.sub_registry_with_label(label("server", name.as_str()));
-        scope.register("request_duration_seconds", "Time from request to answer", self.seconds.clone());
-        for (end, counter) in ENDS.iter().zip(&self.ends) {
-            let scope = scope.sub_registry_with_label(label("outcome", end));
-            scope.register("requests", "Requests by outcome", counter.clone());
-        }
-    }
-}
-
-impl Known {
-    /// Everything is there from the start, so that a rate of zero can be seen; counters of known servers go on.
-    fn of<'a>(servers: impl Iterator<Item = &'a ServerName>, before: Option<&Self>, always: &Always) -> Self {
-        let mut registry = Registry::with_prefix("portreeve");
-        let mut known = HashMap::new();
-        for name in servers {
-            let older = before.and_then(|before| before.servers.get(name).cloned());
-            let server = older.unwrap_or_else(PerServer::new);
-            server.register(&mut registry, name);
-            known.insert(name.clone(), server);
-        }
-        always.register(&mut registry);
-        Self { registry, servers: known }
-    }
-}
-
 impl Metrics {
     /// Metrics for these servers.
     pub fn new<'a>(servers: impl Iterator<Item = &'a ServerName>) -> Self {
-        let always = Always::default();
-        Self { known: ArcSwap::from_pointee(Known::of(servers, None, &always)), always }
+        let families = Families::new();
+        for outcome in ["applied", "refused"] {
+            families.reloads(outcome);
+        }
+        let metrics = Self { registry: families.register(), families, known: ArcSwap::default() };
+        metrics.follow(servers);
+        metrics
     }
 
     /// The configuration was read again; whether it could be used.
     pub fn reloaded(&self, applied: bool) {
-        let counter = if applied { &self.always.applied } else { &self.always.refused };
-        counter.inc();
+        self.families.reloads(if applied { "applied" } else { "refused" }).inc();
     }
 
     /// Metrics for these servers from now on; those that were there before go on counting.
     pub fn follow<'a>(&self, servers: impl Iterator<Item = &'a ServerName>) {
-        let known = Known::of(servers, Some(&self.known.load()), &self.always);
-        self.known.store(Arc::new(known));
+        let known: HashMap<ServerName, PerServer> =
+            servers.map(|name| (name.clone(), self.families.server(name))).collect();
+        let before = self.known.swap(Arc::new(known));
+        let now = self.known.load();
+        before.keys().filter(|name| !now.contains_key(*name)).for_each(|name| self.families.forget(name));
     }
 
     /// The text that Prometheus reads.
     pub fn text(&self, gateway: &Gateway) -> String {
-        self.always.sessions.set(i64::try_from(gateway.sessions()).unwrap_or(i64::MAX));
+        self.families.sessions.set(i64::try_from(gateway.sessions()).unwrap_or(i64::MAX));
+        self.encoded()
+    }
+
+    fn encoded(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
-        let _ = encode(&mut out, &self.known.load().registry);
+        let _ = encode(&mut out, &self.registry);
         out
+    }
+
+    fn count(&self, server: &ServerName, end: End, took: Duration) {
+        let known = self.known.load();
+        let Some(server) = known.get(server) else { return };
+        if let Some(at) = ENDS.iter().position(|known| *known == end.as_str()) {
+            server.ends[at].inc();
+        }
+        if !matches!(end, End::Cancelled) {
+            server.seconds.observe(took.as_secs_f64());
+        }
     }
 }
 
 impl Recorder for Metrics {
     fn record(&self, record: &Record) {
-        let known = self.known.load();
-        let Some(server) = known.servers.get(&record.server) else { return };
-        let end = record.end.as_str();
-        if let Some(at) = ENDS.iter().position(|known| *known == end) {
-            server.ends[at].inc();
-        }
-        if !matches!(record.end, End::Cancelled) {
-            server.seconds.observe(record.began.elapsed().as_secs_f64());
-        }
+        self.count(&record.server, record.end, record.began.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<ServerName> {
+        names.iter().map(|name| ServerName::new(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_name_is_described_once_with_all_its_values() {
+        let servers = named(&["files", "tickets"]);
+        let metrics = Metrics::new(servers.iter());
+        metrics.count(&servers[1], End::Failed(-31001), Duration::from_millis(2));
+        let text = metrics.encoded();
+        let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        assert_eq!(types.len(), 4, "{text}");
+        let failed = |server: &str, count: u8| {
+            format!("portreeve_requests_total{{server=\"{server}\",outcome=\"failed\"}} {count}\n")
+        };
+        assert!(text.contains(&failed("tickets", 1)) && text.contains(&failed("files", 0)), "{text}");
+        let seconds = "portreeve_request_duration_seconds_count{server=\"tickets\"} 1\n";
+        assert!(text.contains(seconds), "{text}");
+        assert!(text.contains("portreeve_configuration_reloads_total{outcome=\"refused\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_stays_goes_on_counting_and_one_that_goes_is_gone() {
+        let servers = named(&["files", "tickets"]);
+        let metrics = Metrics::new(servers.iter());
+        servers.iter().for_each(|server| metrics.count(server, End::Ok, Duration::ZERO));
+        metrics.follow(servers[..1].iter());
+        servers.iter().for_each(|server| metrics.count(server, End::Ok, Duration::ZERO));
+        metrics.reloaded(true);
+        let text = metrics.encoded();
+        assert!(text.contains("portreeve_requests_total{server=\"files\",outcome=\"ok\"} 2\n"), "{text}");
+        assert!(!text.contains("tickets"), "{text}");
+        assert!(text.contains("portreeve_configuration_reloads_total{outcome=\"applied\"} 1\n"), "{text}");
     }
 }
