@@ -56,7 +56,7 @@ impl Default for Limits {
 /// Deadlines towards one upstream (decision D17).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadlines {
-    /// TCP (and TLS) connection, or the start of a child.
+    /// TCP (and TLS) connection. The start of a child counts for `call`: its program may have to be fetched first.
     pub connect: Duration,
     /// First byte and the whole call, extended by progress.
     pub call: Duration,

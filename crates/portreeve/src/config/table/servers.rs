@@ -19,7 +19,7 @@ pub(in super::super) const TIMEOUTS: Keys = Keys {
             name: "connect",
             form: Form::Duration("10ms", "5m"),
             default: "`5s`",
-            doc: "For the connection, or for the start of a child",
+            doc: "For a connection. The start of a child counts for `call`: its program may have to be fetched first",
         },
         Key {
             name: "call",
