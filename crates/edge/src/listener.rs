@@ -7,6 +7,7 @@ use crate::{
     cors, hop, mcp,
     metrics::Metrics,
     origin::{Allowed, Foreign},
+    request::doubtful_framing,
     rest,
     route::{Route, route},
     sse::Streams,
@@ -236,6 +237,11 @@ impl Edge {
             | Route::SseRoot
             | Route::Rest(_)
             | Route::Unknown => {}
+        }
+        if let Some((status, text)) = doubtful_framing(request.headers()) {
+            let mut response = answer::problem(status, text);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
         }
         if let Err(foreign) = self.allowed.check(request.headers(), request.uri()) {
             let status = match foreign {

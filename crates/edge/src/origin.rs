@@ -18,7 +18,7 @@ pub enum Foreign {
     /// `Host` is missing, twice, or not one of ours.
     #[error("the Host header names no address of this gate")]
     Host,
-    /// `Origin` is there and not allowed.
+    /// `Origin` is there and not allowed, or twice.
     #[error("the Origin header names no allowed origin")]
     Origin,
 }
@@ -48,10 +48,12 @@ impl Allowed {
         if twice || !host.is_some_and(|host| self.is_our_host(host)) {
             return Err(Foreign::Host);
         }
-        match headers.get(header::ORIGIN) {
-            None => Ok(()),
-            Some(origin) if origin.to_str().is_ok_and(|origin| self.is_our_origin(origin)) => Ok(()),
-            Some(_) => Err(Foreign::Origin),
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => Ok(()),
+            (Some(origin), None) if origin.to_str().is_ok_and(|origin| self.is_our_origin(origin)) => Ok(()),
+            // No browser sends two, and one of ours would hide another (RFC 6454, 7.2).
+            (Some(_), _) => Err(Foreign::Origin),
         }
     }
 
@@ -125,6 +127,17 @@ mod tests {
         for origin in ["http://evil.example.com", "null", "http://localhost.evil.example", "file://", ""] {
             assert_eq!(check(&allowed, "localhost", Some(origin)), Err(Foreign::Origin), "{origin}");
         }
+    }
+
+    #[test]
+    fn of_several_origins_none_counts() {
+        let allowed = Allowed::new("127.0.0.1:8484".parse().unwrap(), None, &[], &[]);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "localhost".parse().unwrap());
+        for origin in ["http://localhost:3000", "http://evil.example.com"] {
+            headers.append(header::ORIGIN, origin.parse().unwrap());
+        }
+        assert_eq!(allowed.check(&headers, &Uri::from_static("/mcp/demo")), Err(Foreign::Origin));
     }
 
     #[test]

@@ -71,6 +71,15 @@ pub(crate) async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes,
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
+/// Why a body's framing cannot be trusted: whoever stands in front of the gate may read it in another way, and what one takes
+/// for a body is a request to the other (RFC 9112, 6.1 and 11.2). The connection is not used again.
+pub(crate) fn doubtful_framing(headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
+    let plain = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    (!plain).then_some((StatusCode::NOT_IMPLEMENTED, "the only transfer coding here is chunked, once"))
+}
+
 /// The only value of a header; `Err` if it is there more than once.
 pub(crate) fn single(headers: &HeaderMap, name: impl Into<HeaderName>) -> Result<Option<&[u8]>, ()> {
     let mut values = headers.get_all(name.into()).iter();
@@ -82,9 +91,11 @@ pub(crate) fn single(headers: &HeaderMap, name: impl Into<HeaderName>) -> Result
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    kind.eq_ignore_ascii_case("application/json")
-        && encoding.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let single = headers.get_all(header::CONTENT_TYPE).iter().nth(1).is_none();
+    single
+        && kind.eq_ignore_ascii_case("application/json")
+        && encodings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether the client takes any of these media types; without the header it takes everything (RFC 9110, 12.5.1).

@@ -5,7 +5,10 @@ use crate::harness::Post;
 use serde_json::json;
 
 pub(super) fn rows() -> Vec<Row> {
-    [framing(), lengths(), sizes(), foreign(), mirrored(), paths()].into_iter().flatten().collect()
+    [framing(), lengths(), codings(), chunks(), sizes(), foreign(), mirrored(), paths()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A request with these header lines and this body, otherwise like that of a client.
@@ -42,22 +45,25 @@ fn framing() -> Vec<Row> {
 
 fn lengths() -> Vec<Row> {
     let row = |name, bytes: Vec<u8>, expected| Row::new(Kind::Framing, name, bytes, expected);
-    let broke_off = || problem(400, "the body broke off");
-    let whole = good();
-    let body = whole.body().to_string();
-    let both = String::from_utf8(whole.bytes()).expect("ASCII").replace(
-        &format!("\r\n\r\n{body}"),
-        &format!("\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
-    );
-    let said = json!({"jsonrpc": "2.0", "id": 1, "result": {
-        "resultType": "complete",
-        "content": [{"type": "text", "text": "still here"}],
-        "_meta": {"io.modelcontextprotocol/serverInfo": super::message::demo_info()},
-    }});
     vec![
         row("two lengths", request("Content-Length: 2\r\nContent-Length: 3", "{}"), Expected::Bare(400)),
         row("a length that is no number", request("Content-Length: two", "{}"), Expected::Bare(400)),
         row("a length with a sign", request("Content-Length: +2", "{}"), Expected::Bare(400)),
+        row(
+            "a length beyond all numbers",
+            request("Content-Length: 99999999999999999999", "{}"),
+            Expected::Bare(400),
+        ),
+        row("two lengths in one line", request("Content-Length: 2, 2", "{}"), Expected::Bare(400)),
+        row("a length below nothing", request("Content-Length: -1", "{}"), Expected::Bare(400)),
+    ]
+}
+
+/// Codings of the body; one is known, and once (RFC 9112, 6.1).
+fn codings() -> Vec<Row> {
+    let row = |name, bytes: Vec<u8>, expected| Row::new(Kind::Framing, name, bytes, expected);
+    let codings = || problem(501, "the only transfer coding here is chunked, once");
+    vec![
         row("an unknown transfer coding", request("Transfer-Encoding: gzip", "{}"), Expected::Bare(400)),
         row(
             "chunked is not the last coding",
@@ -70,6 +76,40 @@ fn lengths() -> Vec<Row> {
                 .to_vec(),
             Expected::Bare(400),
         ),
+        row(
+            "a coding before chunked",
+            request("Transfer-Encoding: gzip, chunked", "2\r\n{}\r\n0\r\n\r\n"),
+            codings(),
+        )
+        .closes(),
+        row(
+            "chunked twice",
+            request("Transfer-Encoding: chunked, chunked", "2\r\n{}\r\n0\r\n\r\n"),
+            codings(),
+        )
+        .closes(),
+        row(
+            "chunked in two lines",
+            request("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n"),
+            codings(),
+        )
+        .closes(),
+        row(
+            "identity before chunked",
+            request("Transfer-Encoding: identity, chunked", "2\r\n{}\r\n0\r\n\r\n"),
+            codings(),
+        )
+        .closes(),
+        row("identity alone", request("Transfer-Encoding: identity", "{}"), Expected::Bare(400)),
+        row("chunked with a parameter", request("Transfer-Encoding: chunked;a=b", "{}"), Expected::Bare(400)),
+    ]
+}
+
+fn chunks() -> Vec<Row> {
+    let row = |name, bytes: Vec<u8>, expected| Row::new(Kind::Framing, name, bytes, expected);
+    let broke_off = || problem(400, "the body broke off");
+    let chunks = || rpc(400, -32600, "`jsonrpc` must be \"2.0\"", json!(null));
+    vec![
         row(
             "a chunk size that is no number",
             request("Transfer-Encoding: chunked", "zz\r\n{}\r\n"),
@@ -86,7 +126,32 @@ fn lengths() -> Vec<Row> {
             .finishes(),
         row("the end before the length", request("Content-Length: 9", "{"), broke_off()).finishes(),
         // RFC 9112, 6.1: the chunks count, and the connection is not used again.
-        row("a length and chunks", both.into_bytes(), Expected::Whole(200, said)).closes(),
+        row(
+            "a length and chunks",
+            request("Content-Length: 2\r\nTransfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n"),
+            chunks(),
+        )
+        .closes(),
+        row(
+            "chunks and a length",
+            request("Transfer-Encoding: chunked\r\nContent-Length: 2", "2\r\n{}\r\n0\r\n\r\n"),
+            chunks(),
+        )
+        .closes(),
+        row(
+            "chunks that end before the last",
+            request("Transfer-Encoding: chunked", "2\r\n{}\r\n"),
+            broke_off(),
+        )
+        .finishes(),
+        row(
+            "a chunk size beyond all numbers",
+            request("Transfer-Encoding: chunked", "fffffffffffffffff\r\n{}"),
+            broke_off(),
+        )
+        .closes(),
+        row("a chunk size with a sign", request("Transfer-Encoding: chunked", "-2\r\n{}\r\n"), broke_off())
+            .closes(),
     ]
 }
 
@@ -140,6 +205,25 @@ fn foreign() -> Vec<Row> {
         row("a foreign Host", good().header("Host", "evil.example"), host()),
         row("two Hosts", good().and_header("Host", "localhost"), host()),
         row("a foreign Origin", good().header("Origin", "https://evil.example"), origin()),
+        row(
+            "two Origins, one of them ours",
+            good().and_header("Origin", "http://localhost").and_header("Origin", "https://evil.example"),
+            origin(),
+        ),
+        row(
+            "an Origin that looks like ours",
+            good().header("Origin", "http://localhost.evil.example"),
+            origin(),
+        ),
+        row("a Host with a user", good().header("Host", "me@localhost"), host()),
+        row("an empty Host", good().header("Host", ""), host()),
+        row("two Content-Types", good().and_header("Content-Type", "text/plain"), kind()),
+        row("a Content-Type that goes on", good().header("Content-Type", "application/jsonp"), kind()),
+        row(
+            "two encodings, one of them none",
+            good().and_header("Content-Encoding", "identity").and_header("Content-Encoding", "gzip"),
+            kind(),
+        ),
         row("an Origin that is none", good().header("Origin", "null"), origin()),
         row("no Content-Type", good().without_header("Content-Type"), kind()),
         row("another Content-Type", good().header("Content-Type", "text/plain"), kind()),

@@ -15,11 +15,6 @@ pub(super) fn rows(ground: &Ground) -> Vec<Row> {
         .collect()
 }
 
-/// How the demo server names itself.
-pub(super) fn demo_info() -> Value {
-    json!({"name": "portreeve-demo", "title": "Portreeve demo", "version": env!("CARGO_PKG_VERSION")})
-}
-
 /// A body without a hint of an era.
 fn body(text: impl Into<Vec<u8>>) -> Vec<u8> {
     Post::json(DEMO, Value::Null).raw(text).bytes()

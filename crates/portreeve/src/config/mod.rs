@@ -55,9 +55,16 @@ pub fn parse(text: &str, file: &str, lookup: &dyn Lookup) -> Result<(Config, Vec
             .then(|| "within `{…}` and `[…]` write references in quotes: \"${env:X}\"".to_owned());
         vec![Problem { file, mark: error.mark, path, what: error.what, mend }]
     })?;
-    let mut reader = Reader { file, source: text, lookup, problems: Vec::new(), warnings: Vec::new() };
+    let mut reader = Reader {
+        file,
+        source: text,
+        lookup,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+        yielded: Vec::new(),
+    };
     let config = gate::read(&mut reader, &At { node: &root, path: String::new() });
-    let Reader { mut problems, mut warnings, .. } = reader;
+    let (mut problems, mut warnings) = reader.found();
     let place = |problem: &Problem| (problem.mark.line, problem.mark.column);
     warnings.sort_by_key(|warning| place(&warning.0));
     if problems.is_empty() {

@@ -12,6 +12,8 @@ use portreeve_model::Secret;
 use portreeve_yaml::{Data, Entry, Mark, Node, Scalar, Style, nearest};
 use std::{fmt::Display, path::Path, time::Duration};
 
+/// What is shorter cannot be told from the words of a message.
+const REPEATED: usize = 4;
 /// The most of a value that an error repeats.
 const SHOWN: usize = 60;
 
@@ -22,6 +24,8 @@ pub(super) struct Reader<'a> {
     pub(super) lookup: &'a dyn Lookup,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
+    /// What references stand for, and what texts with references came to: no problem repeats it.
+    pub(super) yielded: Vec<String>,
 }
 
 /// A node together with its path.
@@ -115,6 +119,23 @@ impl<'a> Reader<'a> {
         self.warnings.push(Warning(Problem { file, mark: at.mark(), path, what: what.into(), mend }));
     }
 
+    /// Everything that was found, without a word of what references yielded, however it got there.
+    pub(super) fn found(self) -> (Vec<Problem>, Vec<Warning>) {
+        let Self { mut problems, mut warnings, mut yielded, .. } = self;
+        yielded.retain(|value| value.trim().len() >= REPEATED);
+        // What contains others goes first.
+        yielded.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        let every = problems.iter_mut().chain(warnings.iter_mut().map(|warning| &mut warning.0));
+        for problem in every {
+            for text in std::iter::once(&mut problem.what).chain(&mut problem.mend) {
+                for value in &yielded {
+                    *text = text.replace(value.trim(), "…");
+                }
+            }
+        }
+        (problems, warnings)
+    }
+
     /// A table with exactly these keys; all others are problems.
     pub(super) fn table<'n>(&mut self, at: &At<'n>, keys: &Keys) -> Option<Table<'n>> {
         let mut table = self.free_table(at)?;
@@ -206,8 +227,11 @@ impl<'a> Reader<'a> {
         if !reference::present(&scalar.text) {
             return Some(scalar.text.clone());
         }
-        match reference::resolve(&scalar.text, self.base(), self.lookup) {
-            Ok(text) => Some(text),
+        match reference::resolve(&scalar.text, self.base(), self.lookup, &mut self.yielded) {
+            Ok(text) => {
+                self.yielded.push(text.clone());
+                Some(text)
+            }
             Err(broken) => {
                 for one in broken {
                     let mark = self.reference_mark(at.node, one.nth);

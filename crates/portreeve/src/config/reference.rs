@@ -25,8 +25,13 @@ pub(super) fn present(text: &str) -> bool {
     text.contains("${")
 }
 
-/// The text with every reference replaced; all that are broken, if any is.
-pub(super) fn resolve(text: &str, base: &Path, lookup: &dyn Lookup) -> Result<String, Vec<Broken>> {
+/// The text with every reference replaced; all that are broken, if any is. `yielded` learns what each reference stands for.
+pub(super) fn resolve(
+    text: &str,
+    base: &Path,
+    lookup: &dyn Lookup,
+    yielded: &mut Vec<String>,
+) -> Result<String, Vec<Broken>> {
     let mut out = String::with_capacity(text.len());
     let mut broken = Vec::new();
     let mut rest = text;
@@ -41,7 +46,10 @@ pub(super) fn resolve(text: &str, base: &Path, lookup: &dyn Lookup) -> Result<St
             out.push_str(before);
             let (found, after) = one(&from[2..], base, lookup);
             match found {
-                Ok(value) => out.push_str(&value),
+                Ok(value) => {
+                    out.push_str(&value);
+                    yielded.push(value);
+                }
                 Err((what, mend)) => broken.push(Broken { nth, what, mend }),
             }
             rest = after;

@@ -113,10 +113,10 @@ impl Target {
         request
     }
 
-    /// The address for logs, without the query, where tokens like to stand.
+    /// The address for logs, without path and query, where tokens like to stand.
     pub(crate) fn label(&self) -> String {
         let scheme = if self.https { "https" } else { "http" };
-        format!("{scheme}://{}:{}{}", self.host, self.port, self.uri.path())
+        format!("{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -183,9 +183,9 @@ pub(crate) mod tests {
     #[test]
     fn urls_are_taken_apart_or_refused() {
         for (url, host, port, label) in [
-            ("http://a.example/mcp?x=1", "a.example", 80, "http://a.example:80/mcp"),
-            ("https://a.example", "a.example", 443, "https://a.example:443/"),
-            ("http://[::1]:81/x/", "::1", 81, "http://::1:81/x/"),
+            ("http://a.example/mcp?x=1", "a.example", 80, "http://a.example:80"),
+            ("https://a.example", "a.example", 443, "https://a.example:443"),
+            ("http://[::1]:81/x/", "::1", 81, "http://::1:81"),
         ] {
             let target = Target::parse(&config(url)).unwrap();
             assert_eq!((target.host.as_str(), target.port), (host, port), "{url}");

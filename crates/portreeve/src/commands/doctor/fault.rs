@@ -63,7 +63,7 @@ pub(super) fn before_asking(config: &Config, server: &Server) -> Option<Fault> {
     loops.then(|| {
         Fault::new(
             "loop",
-            format!("{} is this gate's own address: every call would come back to it", remote.url),
+            format!("{} is this gate's own address: every call would come back to it", place(&remote.url)),
             "write the address of the server itself",
         )
     })
@@ -74,7 +74,7 @@ pub(super) fn of(server: &Server, failure: &Failure) -> Fault {
     let detail = failure.detail.as_str();
     match &server.kind {
         ServerKind::Child(_) => child(server, detail),
-        ServerKind::Remote(remote) => remote_fault(server, &remote.url.to_string(), failure),
+        ServerKind::Remote(remote) => remote_fault(server, &place(&remote.url), failure),
         ServerKind::Builtin(_) => Fault::other(detail.to_owned()),
     }
 }
@@ -163,6 +163,12 @@ fn wrong_era(server: &Server, detail: &str) -> Fault {
         Era::Auto => "it speaks no revision that the gate speaks",
     };
     Fault::new("wrong-era", configured, "take `era` away, so that it is found out").said(detail)
+}
+
+/// Where a server is, without path and query, where tokens like to stand.
+fn place(url: &http::Uri) -> String {
+    let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    format!("{}://{}", part(url.scheme_str()), part(url.authority().map(http::uri::Authority::as_str)))
 }
 
 fn remote_fault(server: &Server, url: &str, failure: &Failure) -> Fault {
