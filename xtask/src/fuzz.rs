@@ -65,14 +65,24 @@ fn install() -> Result<(), CommandError> {
 
 fn fuzz(target: &str, seconds: u32) -> Result<Found, Box<dyn std::error::Error>> {
     let limit = format!("-max_total_time={seconds}");
+    // New finds go to the first folder; the others are only read.
+    let found = format!("target/fuzz/{target}");
+    let [corpus, seeds] = ["corpus", "seeds"].map(|kind| format!("fuzz/{kind}/{target}"));
+    for folder in [&found, &corpus, &seeds] {
+        fs::create_dir_all(command::root().join(folder))?;
+    }
     let mut child = cargo(&[
         "fuzz",
         "run",
         "--sanitizer",
         "none",
         target,
+        &found,
+        &corpus,
+        &seeds,
         "--",
         &limit,
+        "-max_len=4096",
         "-timeout=10",
         "-print_final_stats=1",
     ]);

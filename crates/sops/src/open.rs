@@ -72,6 +72,15 @@ pub fn open(text: &str, format: Format, keys: &Keys) -> Result<Opened, Error> {
     Ok(Opened { documents, metadata, key })
 }
 
+/// Whether what was just written opens to the values that were to be written: their authentication code says so.
+pub(crate) fn opens(text: &str, key: &DataKey, mac: &str) -> bool {
+    let read = || {
+        let (mut documents, metadata) = split(text, Format::Yaml)?;
+        Ok::<_, Error>(decrypt(&mut documents, &metadata.rule, key)? == mac && metadata.open_mac(key)? == mac)
+    };
+    read().unwrap_or(false)
+}
+
 /// The documents of a file, and the metadata of the first; the others repeat it.
 fn split(text: &str, format: Format) -> Result<(Vec<Branch>, Metadata), Error> {
     let mut documents: Vec<Branch> = match format {

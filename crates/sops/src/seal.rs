@@ -5,7 +5,7 @@ use crate::{
     Error, Keys, Recipient, Rule,
     cipher::{DataKey, NONCE, looks_encrypted},
     metadata::Metadata,
-    open::{Format, Mac, bound, open},
+    open::{Format, Mac, bound, open, opens},
     rule::Judge,
     tree::{Form, Leaf, Place, Scalar},
     yaml::{self, Document},
@@ -53,8 +53,13 @@ pub fn seal(text: &str, how: &mut Seal<'_>, previous: Option<Previous<'_>>) -> R
     let mac = writer.encrypt(&mut documents, how)?;
     let cuts = std::mem::take(&mut writer.cuts);
     let metadata = metadata(&mac, &key, before, how)?;
-    Ok(assemble(text, &documents, cuts, &metadata.to_yaml()))
+    let sealed = assemble(text, &documents, cuts, &metadata.to_yaml());
+    // Replacing within a text has to know all of YAML's layouts; where it does not, nothing is written at all.
+    sealed.filter(|sealed| opens(sealed, &key, &mac)).ok_or_else(|| Error::at(1, LAYOUT))
 }
+
+/// What is said of a text whose layout cannot carry encrypted values.
+const LAYOUT: &str = "this layout cannot be encrypted in place: begin the outermost keys at the start of their lines, and write values on lines of their own";
 
 /// What can be kept of the previous file.
 struct Before {
@@ -183,7 +188,8 @@ fn refuse_metadata(text: &str, documents: &[Document]) -> Result<(), Error> {
     }
 }
 
-fn assemble(text: &str, documents: &[Document], mut cuts: Vec<Cut>, block: &str) -> String {
+/// The text with its replacements; nothing where two of them lie in each other.
+fn assemble(text: &str, documents: &[Document], mut cuts: Vec<Cut>, block: &str) -> Option<String> {
     cuts.extend(
         documents.iter().map(|document| Cut { at: document.end..document.end, with: block.to_owned() }),
     );
@@ -192,13 +198,13 @@ fn assemble(text: &str, documents: &[Document], mut cuts: Vec<Cut>, block: &str)
         String::with_capacity(text.len() + cuts.iter().map(|cut| cut.with.len() + 1).sum::<usize>());
     let mut from = 0;
     for cut in cuts {
-        out.push_str(&text[from..cut.at.start]);
+        out.push_str(text.get(from..cut.at.start)?);
         if cut.at.is_empty() && !out.ends_with('\n') {
             out.push('\n');
         }
         out.push_str(&cut.with);
         from = cut.at.end;
     }
-    out.push_str(&text[from..]);
-    out
+    out.push_str(text.get(from..)?);
+    Some(out)
 }

@@ -205,6 +205,14 @@ fn what_cannot_be_written_is_refused_by_name() {
         ("a: !mine b\n", "line 1: tags of one's own have no meaning in such files"),
         ("a: 1\nb:\n  5: x\n", "line 3: the key `5` is no text; put it in quotes"),
         ("a: 1\na: 2\n", "line 2: the key `a` stands here a second time"),
+        (
+            "  a: b\n",
+            "line 1: this layout cannot be encrypted in place: begin the outermost keys at the start of their lines, and write values on lines of their own",
+        ),
+        (
+            "a: secre{\nc:\n# d: xy:\"  # z\r comment\nf: {g: \"\"}\n",
+            "line 1: this layout cannot be encrypted in place: begin the outermost keys at the start of their lines, and write values on lines of their own",
+        ),
         ("a: b\nsops: {}\n", "the `sops` block is there already: the text is encrypted"),
         (
             sealed.split("sops:").next().unwrap(),
