@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -100,6 +101,24 @@ async fn a_certificate_is_believed_when_its_authority_is_named_and_never_else() 
     assert!(!echoes(&front, "foreign").await);
     assert!(!echoes(&front, "another").await);
     front.running.logs("UnknownIssuer").await;
+}
+
+#[tokio::test]
+async fn the_data_is_for_nobody_else_to_look_into() {
+    let gate = Gate::demo().await;
+    let mode =
+        |name: &str| std::fs::metadata(gate.directory().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("data"), mode("data/seal.key")), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn what_is_pasted_into_a_client_names_the_key_where_there_are_keys() {
+    let keys =
+        json!([{"name": "ci", "secret": "a-secret-that-is-long-enough-0123", "allow": [{"server": "demo"}]}]);
+    let gate = Gate::of().set("keys", keys).server("demo", json!({"builtin": "demo"})).start().await;
+    let line = gate.running.prints("mcpServers").await;
+    let pasted: Value = serde_json::from_str(line.trim()).unwrap();
+    assert_eq!(pasted["mcpServers"]["demo"]["headers"], json!({"Authorization": "Bearer <key>"}));
 }
 
 #[tokio::test]

@@ -390,12 +390,8 @@ fn seals(config: &Config, from: SealFrom<'_>) -> Result<KeyRing, CommandError> {
     let made = match from {
         SealFrom::Process => KeyRing::from_secrets(&[Secret::new(nonce()? + &nonce()?)]),
         SealFrom::Data(_) if !config.seal_keys.is_empty() => KeyRing::from_secrets(&config.seal_keys),
-        SealFrom::Data(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| {
-                failed(&format!("cannot make the data directory {}", directory.display()), error)
-            })?;
-            KeyRing::load_or_create(&directory.join(SEAL_FILE))
-        }
+        // It makes the directory, for nobody else to look into.
+        SealFrom::Data(directory) => KeyRing::load_or_create(&directory.join(SEAL_FILE)),
     };
     made.map_err(|error| failed("the seal keys cannot be used", error))
 }

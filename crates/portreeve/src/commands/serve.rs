@@ -225,7 +225,13 @@ fn banner(config: &Config, source: &Source, url: &str) -> String {
         None => {}
     }
     if let Some(server) = config.servers.first() {
-        let key = if config.keys.is_empty() { "" } else { " --header \"Authorization: Bearer <key>\"" };
+        let (key, headers) = match config.keys.is_empty() {
+            true => ("", ""),
+            false => (
+                " --header \"Authorization: Bearer <key>\"",
+                ", \"headers\": {\"Authorization\": \"Bearer <key>\"}",
+            ),
+        };
         line(&mut out, String::new());
         line(&mut out, "Paste into a terminal to add it to a client (any protocol revision):".to_owned());
         line(
@@ -236,7 +242,7 @@ fn banner(config: &Config, source: &Source, url: &str) -> String {
         line(
             &mut out,
             format!(
-                "  {{\"mcpServers\": {{\"{}\": {{\"type\": \"http\", \"url\": \"{url}/mcp/{}\"}}}}}}",
+                "  {{\"mcpServers\": {{\"{}\": {{\"type\": \"http\", \"url\": \"{url}/mcp/{}\"{headers}}}}}}}",
                 server.name, server.name
             ),
         );
