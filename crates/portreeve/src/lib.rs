@@ -9,3 +9,4 @@ pub mod gate;
 pub mod log;
 pub mod reload;
 pub mod stdio_door;
+pub mod systemd;

@@ -7,6 +7,7 @@ use crate::{
     config::{self, Config, LoadError, Loaded, Source},
     gate::{Changes, Gate, certificate},
     log::Levels,
+    systemd,
 };
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use portreeve_edge::Edge;
@@ -83,10 +84,18 @@ impl Following {
         // What was refused is said once, however often its directory changes.
         let mut refused = None;
         loop {
-            tokio::select! {
-                () = self.changed.notified() => quiet(&self.changed).await,
-                _ = self.hangup.recv() => refused = None,
-            }
+            let asked = tokio::select! {
+                () = self.changed.notified() => {
+                    quiet(&self.changed).await;
+                    false
+                }
+                _ = self.hangup.recv() => {
+                    refused = None;
+                    // Whoever asks waits for the answer, whatever it is (`Type=notify-reload`).
+                    systemd::reloading();
+                    true
+                }
+            };
             let applied = self.reloads.load().and_then(|config| {
                 let shown = certificate(&config)?;
                 let changes = gate.reload(&config)?;
@@ -102,6 +111,7 @@ impl Following {
                     if let Some(changes) = changes {
                         levels.set(config.log.level);
                         gate.metrics.reloaded(true);
+                        systemd::served(gate.gateway.servers().len());
                         tell(&changes);
                     }
                 }
@@ -116,6 +126,9 @@ impl Following {
                         refused = Some(said);
                     }
                 }
+            }
+            if asked {
+                systemd::ready(gate.gateway.servers().len());
             }
             self.watching = self.watching.again(&self.reloads.read, &self.changed);
         }

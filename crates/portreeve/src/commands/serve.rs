@@ -7,6 +7,7 @@ use crate::{
     gate::{Gate, SealFrom, certificate},
     log,
     reload::{Following, Reloads},
+    systemd,
 };
 use portreeve_edge::{Allowed, Bound, Edge, EdgeSetup};
 use portreeve_gateway::Eras;
@@ -94,6 +95,8 @@ pub(super) async fn serve(
         gate.gateway.tracker().spawn(edge.clone().serve_replicas(bound, drained.clone()));
     }
     gate.gateway.tracker().spawn(heartbeat(stop.clone()));
+    gate.gateway.tracker().spawn(systemd::watchdog(stop.clone()));
+    systemd::ready(config.servers.len());
     tokio::select! {
         () = signals.told_to_end() => {}
         () = follow(following, &gate, &edge, &levels) => {}
@@ -134,6 +137,7 @@ async fn close(
     signals: &mut Signals,
 ) {
     tracing::info!("the gate closes: what is in flight may finish");
+    systemd::stopping();
     gate.gateway.close();
     edge.send_away();
     let drain = async {
