@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
+import page
 import scenarios
 from parts import Cutter, Gateway, Processes, Relay, drive, http_server
 
@@ -133,6 +134,8 @@ class Matrix:
         self.results: dict[tuple[str, str], dict[str, list]] = {}
         self.not_offered: dict[tuple[str, str], list[str]] = {}
         self.lacking: dict[tuple[str, str], list[str]] = {}
+        self.spoken: dict[tuple[str, str], set[str]] = {}
+        self.revisions: dict[str, str] = {}
 
     def start(self) -> None:
         entries = {}
@@ -206,6 +209,7 @@ class Matrix:
         lacking = [s.name for s in spec.family() if s.name in observed and s.lacking(observed[s.name])]
         self.lacking[client, server] = lacking
         observed = {name: result for name, result in observed.items() if name not in lacking}
+        self.spoken[client, server] = {result["version"] for result in observed.values() if result.get("version")}
         for scenario in spec.family():
             if scenario.name in observed:
                 found = self.judge(CLIENTS[client], server, scenario, observed[scenario.name])
@@ -328,6 +332,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--portreeve", default=str(ROOT / "target/debug/portreeve"), help="the gateway's binary")
     parser.add_argument("--key", help="configure the gateway with this API key and send it as a bearer token")
     parser.add_argument("--json", type=Path, help="write every observation there")
+    parser.add_argument("--page", type=Path, help="write the page of a whole run there, as Markdown")
     parser.add_argument("--jobs", type=int, default=2, help="pairs at the same time")
     parser.add_argument("--seconds", type=float, default=20, help="the longest a scenario may take")
     parser.add_argument("--budget", type=float, default=90, help="after this many seconds a pair starts no scenario")
@@ -357,6 +362,8 @@ def main() -> int:
             if not options.direct or spec.can_do_without(matrix.servers[server])
         ]
         run_all(matrix, pairs, began + options.limit)
+        if options.page and matrix.gateway:
+            matrix.revisions = page.described(options.portreeve, matrix.gateway.door_config)
         left = matrix.gateway.stop() if matrix.gateway else []
     return report(matrix, left, logs, time.monotonic() - began)
 
@@ -368,6 +375,7 @@ def run_all(matrix: Matrix, pairs: list[tuple[str, str]], end: float) -> None:
         else:
             matrix.results[client, server] = {"everything": [("the pair", "a run", "the time for the matrix was over")]}
             matrix.not_offered[client, server] = []
+            matrix.spoken[client, server] = set()
 
     pool = ThreadPoolExecutor(matrix.options.jobs)
     try:
@@ -388,6 +396,8 @@ def report(matrix: Matrix, left: list[str], logs: Path, seconds: float) -> int:
         cells = {f"{c} -> {s}": r for (c, s), r in matrix.results.items()}
         refused = {f"{c} -> {s}": names for (c, s), names in matrix.not_offered.items() if names}
         matrix.options.json.write_text(json.dumps({"cells": cells, "not_offered": refused, "end": left}, indent=1))
+    if matrix.options.page:
+        matrix.options.page.write_text(page.page(matrix, matrix.revisions))
     lacking = sorted({f"{client}: {name}" for (client, _), names in matrix.lacking.items() for name in names})
     if lacking:
         print(f"what a client's library said that it has not: {', '.join(lacking)}")
