@@ -167,6 +167,8 @@ async fn a_server_that_comes_back_is_told_once_and_can_be_called() {
     assert_eq!(first["params"]["notifications"], wanted);
     let session = gate.session(ALL, json!({})).await;
     let (_, mut legacy) = session.listen().await;
+    // Its answer says that the watch behind this stream stands too, and has found the server away.
+    session.ask("resources/subscribe", json!({"uri": "demo://note"})).await.result();
     let listener = TcpListener::bind(address).await.expect("nobody took the address");
     let _back = Scripted::start_on(listener, small);
     assert_eq!(stream.event().await.expect("a change")["method"], LIST_CHANGED);
