@@ -10,7 +10,7 @@ use portreeve_mcp::{
 
 /// The server could not be reached or started; nothing ran.
 pub const UNREACHABLE: Code = Code(-31001);
-/// All sessions of the server are taken; nothing ran.
+/// All sessions of the server are taken, or all that the caller may have; nothing ran.
 pub const BUSY: Code = Code(-31002);
 /// No answer in time; the call may have run.
 pub const TIMEOUT: Code = Code(-31003);
@@ -101,6 +101,15 @@ pub(crate) fn of_failure(failure: &Failure) -> RpcError {
         FailureKind::ShuttingDown => (SHUTTING_DOWN, "the gate is shutting down; nothing was run, try again"),
     };
     RpcError::new(code, text)
+}
+
+/// A session more than its caller may have at the same time.
+pub(crate) fn too_many_sessions() -> RpcError {
+    RpcError::new(
+        BUSY,
+        "you have as many sessions as one caller may have; nothing was run: end one with DELETE, or try again \
+         when one has been idle for half an hour",
+    )
 }
 
 /// A result that cannot be put together for a client that takes only whole messages.

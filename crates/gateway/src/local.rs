@@ -276,21 +276,14 @@ impl Gateway {
         params: &Params,
     ) -> Result<(Arc<Session>, RawJson), Refusal> {
         let began = Instant::now();
-        let (hello, answer) = match self.greet(principal, server, params).await {
-            Ok(greeted) => greeted,
-            Err(refusal) => {
-                self.record_local(
-                    principal,
-                    server,
-                    &Method::Initialize,
-                    (Version::NEWEST_LEGACY, began, None),
-                    Err(&refusal),
-                );
-                return Err(refusal);
-            }
-        };
-        self.record_local(principal, server, &Method::Initialize, (hello.version, began, None), Ok(&answer));
-        Ok((self.open_new_session(principal, server, hello), answer))
+        let opened = self.greet(principal, server, params).await.and_then(|(hello, answer)| {
+            let session = self.open_new_session(principal, server, hello);
+            Ok((session.ok_or_else(error::too_many_sessions)?, answer))
+        });
+        let version = opened.as_ref().map_or(Version::NEWEST_LEGACY, |(session, _)| session.version());
+        let said = opened.as_ref().map(|(_, answer)| answer);
+        self.record_local(principal, server, &Method::Initialize, (version, began, None), said);
+        opened
     }
 
     async fn greet(

@@ -348,13 +348,13 @@ pub(crate) struct Greeting {
 }
 
 impl Gateway {
-    /// Makes a session from a handshake.
+    /// Makes a session from a handshake; none for a principal who has as many as one may have.
     pub(crate) fn open_new_session(
         self: &Arc<Self>,
         principal: &Principal,
         server: &Arc<Server>,
         hello: Greeting,
-    ) -> Arc<Session> {
+    ) -> Option<Arc<Session>> {
         let raw = hello.capabilities.raw();
         let capabilities =
             if raw.as_bytes().len() <= MAX_CLAIMS { raw.clone() } else { known_capabilities(&hello) };
@@ -370,7 +370,8 @@ impl Gateway {
             state.client_info = None;
             id = self.seal_session(principal, server.door(), &state, SESSION_TTL);
         }
-        self.sessions.keep(self.live_session(&id, principal, server, hello))
+        let session = self.live_session(&id, principal, server, hello);
+        self.sessions.keep(session, self.limits.sessions_per_principal)
     }
 
     fn live_session(
@@ -493,7 +494,9 @@ impl Gateway {
         let session = self.live_session(id, principal, server, hello);
         // Whatever it heard before, somebody else heard.
         lock(&session.hearing).interrupted = true;
-        Whereabouts::Here(self.sessions.keep(session))
+        // Whoever has too many hears so when their client initializes again.
+        let kept = self.sessions.keep(session, self.limits.sessions_per_principal);
+        kept.map_or(Whereabouts::Nowhere, Whereabouts::Here)
     }
 
     /// Ends a session whose id no client has: that of a pipe.

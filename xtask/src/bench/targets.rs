@@ -95,7 +95,7 @@ fn nginx_configuration(address: &str, folder: &Path, upstreams: &Upstreams) -> S
     text
 }
 
-/// Starts the gateway with both upstreams configured and everything else as shipped.
+/// Starts the gateway with both upstreams configured and nearly everything else as shipped.
 pub(crate) async fn gateway(
     program: &Path,
     folder: &Path,
@@ -103,8 +103,9 @@ pub(crate) async fn gateway(
 ) -> Result<Running, Failure> {
     let address = free_address().await?;
     let file = folder.join("portreeve.yaml");
+    // Sessions that are weighed stay, and others come after them.
     let configuration = format!(
-        "listen: {address}\nservers:\n  legacy: {{url: \"http://{}/mcp\"}}\n  modern: {{url: \"http://{}/mcp\"}}\n",
+        "listen: {address}\nlimits: {{sessions_per_principal: 100000}}\nservers:\n  legacy: {{url: \"http://{}/mcp\"}}\n  modern: {{url: \"http://{}/mcp\"}}\n",
         upstreams.legacy, upstreams.modern
     );
     std::fs::write(&file, configuration)?;

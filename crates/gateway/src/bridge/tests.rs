@@ -377,7 +377,7 @@ impl Bench {
     fn session(&self, version: Version, capabilities: &Value) -> Arc<Session> {
         let capabilities = ClientCapabilities::read(&raw(capabilities), version).unwrap();
         let hello = Greeting { version, capabilities, client_info: None };
-        self.gate.open_new_session(&self.principal, &self.up(), hello)
+        self.gate.open_new_session(&self.principal, &self.up(), hello).expect("there is room")
     }
 
     /// A legacy request; each question is answered by this, or left open.

@@ -3,6 +3,7 @@
 
 use super::{SESSION_TTL, Session, lock};
 use foldhash::{HashMap, HashSet, HashSetExt};
+use portreeve_model::PrincipalId;
 use std::{
     borrow::Borrow,
     hash::{BuildHasher, Hash, Hasher},
@@ -35,10 +36,37 @@ impl Hash for Known {
     }
 }
 
+/// How many sessions each principal has; nobody who has none is in it.
+#[derive(Default)]
+struct Held(Mutex<HashMap<PrincipalId, usize>>);
+
+impl Held {
+    /// Counts one more, if there is room for it.
+    fn take(&self, principal: &PrincipalId, most: usize) -> bool {
+        let mut counts = lock(&self.0);
+        let count = counts.get(principal).copied().unwrap_or_default();
+        if count >= most {
+            return false;
+        }
+        counts.insert(principal.clone(), count + 1);
+        true
+    }
+
+    fn give_back(&self, principal: &PrincipalId) {
+        let mut counts = lock(&self.0);
+        match counts.get_mut(principal) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(principal)),
+        }
+    }
+}
+
 /// The live sessions of this replica.
 pub(crate) struct Sessions {
     shards: [Mutex<HashSet<Known>>; SHARDS],
     hasher: foldhash::fast::RandomState,
+    /// How many of them each principal has. Locked only after a shard.
+    held: Held,
     /// Hashes of the ids whose sessions were ended by their clients, until they would have expired. That two ids have the
     /// same is so unlikely that a new handshake is a fair price.
     revoked: Mutex<HashMap<u64, u64>>,
@@ -49,6 +77,7 @@ impl Default for Sessions {
         Self {
             shards: std::array::from_fn(|_| Mutex::new(HashSet::new())),
             hasher: foldhash::fast::RandomState::default(),
+            held: Held::default(),
             revoked: Mutex::default(),
         }
     }
@@ -64,18 +93,23 @@ impl Sessions {
         self.shard(id).get(id).map(|known| known.0.clone())
     }
 
-    /// Keeps a session, unless one of this id is there already; gives the one that is kept.
-    pub(super) fn keep(&self, session: Arc<Session>) -> Arc<Session> {
+    /// Keeps a session, unless one of this id is there already; gives the one that is kept. Nothing is kept of a principal
+    /// who has this many.
+    pub(super) fn keep(&self, session: Arc<Session>, most: usize) -> Option<Arc<Session>> {
         let mut shard = self.shard(&session.id);
         if let Some(known) = shard.get(&*session.id) {
-            return known.0.clone();
+            return Some(known.0.clone());
         }
-        shard.insert(Known(session.clone()));
-        session
+        self.held.take(session.principal.id(), most).then(|| {
+            shard.insert(Known(session.clone()));
+            session
+        })
     }
 
     pub(super) fn forget(&self, session: &Session) {
-        self.shard(&session.id).remove(&*session.id);
+        if let Some(Known(left)) = self.shard(&session.id).take(&*session.id) {
+            self.held.give_back(left.principal.id());
+        }
     }
 
     pub(super) fn revoke(&self, id: &str, until: u64) {
@@ -108,6 +142,9 @@ impl Sessions {
                 if leaves && session.holds_subscriptions() {
                     // Its client has to learn that nothing is watched for it any more (decision D16).
                     self.revoke(&session.id, until);
+                }
+                if leaves {
+                    self.held.give_back(session.principal.id());
                 }
                 !leaves
             });

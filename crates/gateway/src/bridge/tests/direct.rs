@@ -230,3 +230,19 @@ async fn an_idle_session_is_small_and_keeps_nothing_of_the_request_that_opened_i
     assert_eq!(session.capabilities.raw(), &raw(&hello["capabilities"]));
     assert!(size_of::<Session>() <= 384, "{}", size_of::<Session>());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_leaves_unused_makes_room_and_comes_back_only_where_there_is_some() {
+    let mut shape = Shape::legacy();
+    shape.limits.sessions_per_principal = 1;
+    let bench = shape.start(|_, _, _, _| async { text("") });
+    let open = || bench.session(Version::V2025_11_25, &json!({}));
+    let find = |id: &str| bench.gate.find_session(&bench.principal, &bench.up(), id);
+    let first = open().id().to_owned();
+    bench.gate.sessions.sweep(bench.gate.now().plus(Duration::from_secs(31 * 60)).0);
+    let second = open();
+    assert!(matches!(find(&first), crate::Whereabouts::Nowhere), "there is no room for both");
+    bench.gate.end_session(&second);
+    assert!(matches!(find(&first), crate::Whereabouts::Here(_)));
+    assert_eq!(bench.gate.sessions(), 1);
+}
