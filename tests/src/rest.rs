@@ -92,7 +92,7 @@ async fn what_is_wrong_with_a_request_is_said_by_its_status() {
         ("GET", "/api/v1/tools/", &[], "", 404),
         ("GET", "/api/v1/tools/other", &[], "", 404),
         ("GET", "/api/v1/tools/demo/none", &[], "", 404),
-        ("GET", "/api/v1/tools/demo/%zz", &[], "", 400),
+        ("GET", "/api/v1/tools/demo/%zz", &[], "", 404),
         ("GET", "/api/v1/tools/demo/%ff", &[], "", 400),
         ("GET", "/api/v1/tools?token=x", &[], "", 400),
         ("GET", "/api/v1/tools", &["Accept: text/html"], "", 406),

@@ -76,7 +76,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 27] = [
+const QUARANTINE: [(&str, &[&str]); 28] = [
     ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),
@@ -100,6 +100,7 @@ const QUARANTINE: [(&str, &[&str]); 27] = [
     ("chacha20poly1305", &["portreeve-seal"]),
     ("hmac", &["portreeve-servers"]),
     ("prometheus-client", &["portreeve-edge"]),
+    ("percent-encoding", &["portreeve-edge", "portreeve-upstream"]),
     ("opentelemetry", &["portreeve"]),
     ("opentelemetry_sdk", &["portreeve"]),
     ("opentelemetry-otlp", &["portreeve"]),

@@ -49,7 +49,12 @@ fn scripts() -> Vec<Row> {
         row(
             "half an escape",
             raw("POST", "/api/v1/tools/demo/a%2", json, "{}"),
-            problem(400, "`%` in a path needs two hex digits"),
+            problem(404, "no such tool: a%2"),
+        ),
+        row(
+            "an escape without digits",
+            raw("GET", "/api/v1/tools/demo/%zz", "", ""),
+            problem(404, "no such tool: %zz"),
         ),
         row(
             "an escape of no text",

@@ -9,6 +9,7 @@ use http::{HeaderValue, Request, Uri, header, uri::Authority};
 use http_body_util::Empty;
 use hyper::{client::conn::http1, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use portreeve_model::Secret;
 use std::{fmt, sync::Arc};
 use tokio::net::TcpStream;
@@ -114,23 +115,13 @@ impl Proxy {
 
 /// `user:password` of a URL as the header says it (RFC 7617).
 fn basic(login: &str) -> Result<Secret<String>, &'static str> {
-    let plain = unescaped(login).ok_or("`%` in its user and password needs two hex digits")?;
-    Ok(Secret::new(format!("Basic {}", STANDARD.encode(plain))))
-}
-
-fn unescaped(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut plain = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        plain.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte => byte,
-        });
+    // A password with `%` in it that nobody escaped would be taken as another one, and the proxy would only say no.
+    let escapes = |after: &[u8]| matches!(after, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    if !login.as_bytes().split(|byte| *byte == b'%').skip(1).all(escapes) {
+        return Err("`%` in its user and password needs two hex digits");
     }
-    Some(plain)
+    let plain: Vec<u8> = percent_decode_str(login).collect();
+    Ok(Secret::new(format!("Basic {}", STANDARD.encode(plain))))
 }
 
 #[cfg(test)]
@@ -144,7 +135,9 @@ mod tests {
             ("http://proxy:3128/", Some(("proxy", 3128, None))),
             ("http://[::1]:3128", Some(("::1", 3128, None))),
             ("http://me:p%40ss@proxy:3128", Some(("proxy", 3128, Some("Basic bWU6cEBzcw==")))),
+            ("http://me:p%25%34%30@proxy:3128", Some(("proxy", 3128, Some("Basic bWU6cCU0MA==")))),
             ("http://me:%zz@proxy:3128", None),
+            ("http://me:p%4@proxy:3128", None),
             ("http://proxy", None),
             ("http://:3128", None),
             ("https://proxy:3128", None),
