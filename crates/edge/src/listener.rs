@@ -224,6 +224,11 @@ impl Edge {
     }
 
     async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<OutBody> {
+        if let Some((status, text)) = doubtful_framing(request.headers()) {
+            let mut response = answer::problem(status, text);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
         // Health pages are for probes, which know no name of ours (decision D51).
         match route(request.uri().path()) {
             Route::Live => return health("ok"),
@@ -238,13 +243,9 @@ impl Edge {
             | Route::Rest(_)
             | Route::Unknown => {}
         }
-        if let Some((status, text)) = doubtful_framing(request.headers()) {
-            let mut response = answer::problem(status, text);
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            return response;
-        }
         if let Err(foreign) = self.allowed.check(request.headers(), request.uri()) {
             let status = match foreign {
+                Foreign::Hosts => StatusCode::BAD_REQUEST,
                 Foreign::Host => StatusCode::MISDIRECTED_REQUEST,
                 Foreign::Origin => StatusCode::FORBIDDEN,
             };

@@ -15,7 +15,10 @@ pub struct Allowed {
 /// What is wrong with where a request says it comes from or goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
-    /// `Host` is missing, twice, or not one of ours.
+    /// `Host` is missing or there several times, whatever the target says (RFC 9112, 3.2).
+    #[error("one Host header is needed")]
+    Hosts,
+    /// `Host` is not one of ours.
     #[error("the Host header names no address of this gate")]
     Host,
     /// `Origin` is there and not allowed, or twice.
@@ -40,12 +43,12 @@ impl Allowed {
 
     /// Checks one request's headers.
     pub fn check(&self, headers: &HeaderMap, target: &Uri) -> Result<(), Foreign> {
-        let host = match (target.authority(), headers.get(header::HOST)) {
-            (Some(authority), _) => Some(authority.as_str()),
-            (None, value) => value.and_then(|value| value.to_str().ok()),
-        };
-        let twice = headers.get_all(header::HOST).iter().nth(1).is_some();
-        if twice || !host.is_some_and(|host| self.is_our_host(host)) {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Foreign::Hosts) };
+        // A target with an authority of its own outdoes the header (RFC 9112, 3.2.2).
+        let host =
+            target.authority().map_or_else(|| host.to_str().ok(), |authority| Some(authority.as_str()));
+        if !host.is_some_and(|host| self.is_our_host(host)) {
             return Err(Foreign::Host);
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -138,6 +141,19 @@ mod tests {
             headers.append(header::ORIGIN, origin.parse().unwrap());
         }
         assert_eq!(allowed.check(&headers, &Uri::from_static("/mcp/demo")), Err(Foreign::Origin));
+    }
+
+    #[test]
+    fn there_is_one_host_whatever_the_target_says() {
+        let allowed = Allowed::new("127.0.0.1:8484".parse().unwrap(), None, &[], &[]);
+        for target in ["/mcp/demo", "http://localhost:8484/mcp/demo"].map(Uri::from_static) {
+            let mut headers = HeaderMap::new();
+            assert_eq!(allowed.check(&headers, &target), Err(Foreign::Hosts), "{target}");
+            headers.insert(header::HOST, "localhost:8484".parse().unwrap());
+            assert_eq!(allowed.check(&headers, &target), Ok(()), "{target}");
+            headers.append(header::HOST, "localhost:8484".parse().unwrap());
+            assert_eq!(allowed.check(&headers, &target), Err(Foreign::Hosts), "{target}");
+        }
     }
 
     #[test]

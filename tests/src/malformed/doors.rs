@@ -1,11 +1,11 @@
 //! What is wrong at the other doors, and with values that only the gate can have made: session ids, cursors, states.
 
-use super::{DEMO, Ground, Kind, Row, problem, rpc};
+use super::{DEMO, Ground, Kind, Row, again, list, problem, rpc};
 use crate::harness::Post;
 use serde_json::{Value, json};
 
 pub(super) fn rows(ground: &Ground) -> Vec<Row> {
-    [scripts(), sse(), sealed(ground)].into_iter().flatten().collect()
+    [scripts(), sse(), sealed(ground), taken_up(ground)].into_iter().flatten().collect()
 }
 
 /// The door for scripts (decision D32).
@@ -129,16 +129,11 @@ fn sealed(ground: &Ground) -> Vec<Row> {
         session.message(json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})).header("Mcp-Session-Id", id)
     };
     let gone = || rpc(404, -32600, "no such session; initialize again", Value::Null);
-    let list = |cursor: Value| Post::modern(DEMO, "tools/list", json!({"cursor": cursor}));
+    let list = |cursor: Value| list(DEMO, cursor);
     let cursor = || rpc(200, -32602, "unknown cursor; list anew without one", json!(1));
-    let again = |state: &str| {
-        let params = json!({
-            "name": "ask_name", "arguments": {}, "requestState": state,
-            "inputResponses": {"name": {"action": "accept", "content": {"name": "x"}}},
-        });
-        Post::modern(DEMO, "tools/call", params)
-    };
-    vec![
+    let again = |state: &str| again(DEMO, "ask_name", state);
+    let state = || rpc(200, -32602, "invalid or expired requestState; make the call anew", json!(1));
+    let mut rows = vec![
         row("a session id with another end", ping(&changed(id, id.len() - 1)), gone()),
         row("a session id with another beginning", ping(&changed(id, 0)), gone()),
         row("a session id with another middle", ping(&changed(id, id.len() / 2)), gone()),
@@ -153,16 +148,69 @@ fn sealed(ground: &Ground) -> Vec<Row> {
         row("a cursor that is no text", list(json!(5)), cursor()),
         row("a cursor of nothing", list(json!("")), cursor()),
         row("a session id as a cursor", list(json!(id)), cursor()),
-        row(
-            "a state that nobody made",
-            again("AAAA"),
-            rpc(200, -32602, "invalid or expired requestState; make the call anew", json!(1)),
-        ),
-        row(
-            "a session id as a state",
-            again(id),
-            rpc(200, -32602, "invalid or expired requestState; make the call anew", json!(1)),
-        ),
+        row("a state that nobody made", again("AAAA"), state()),
+        row("a session id as a state", again(id), state()),
+        row("a state as a cursor", list(json!(ground.state)), cursor()),
+        row("a cursor as a state", again(&ground.cursor), state()),
+        row("a state of another tool", super::again(DEMO, "interview", &ground.state), state()),
+        row("half a cursor", list(json!(ground.cursor[..ground.cursor.len() / 2])), cursor()),
+        row("half a state", again(&ground.state[..ground.state.len() / 2]), state()),
+        row("a cursor and more", list(json!(format!("{}A", ground.cursor))), cursor()),
+        row("a state and more", again(&format!("{}A", ground.state)), state()),
+    ];
+    // The last character of base64 may stand for fewer bits than it has, so the one before it is changed.
+    for (cursor_name, state_name, at) in [
+        ("a cursor with another beginning", "a state with another beginning", Place::Beginning),
+        ("a cursor with another middle", "a state with another middle", Place::Middle),
+        ("a cursor with another end", "a state with another end", Place::End),
+    ] {
+        rows.push(row(cursor_name, list(json!(at.changed(&ground.cursor))), cursor()));
+        rows.push(row(state_name, again(&at.changed(&ground.state)), state()));
+    }
+    rows
+}
+
+/// Where a sealed value is changed.
+#[derive(Clone, Copy)]
+enum Place {
+    Beginning,
+    Middle,
+    End,
+}
+
+impl Place {
+    fn changed(self, text: &str) -> String {
+        match self {
+            Self::Beginning => changed(text, 0),
+            Self::Middle => changed(text, text.len() / 2),
+            Self::End => changed(text, text.len() - 2),
+        }
+    }
+}
+
+/// Streams that are taken up after an event that is not this session's, or none at all (check 155).
+fn taken_up(ground: &Ground) -> Vec<Row> {
+    let session = &ground.plain;
+    let lost = || {
+        let text =
+            "`Last-Event-ID` names no event of this session that is still known; what followed it is lost";
+        rpc(400, -32600, text, Value::Null)
+    };
+    let row = |name, last: &str| Row::new(Kind::Stream, name, session.resuming(last), lost());
+    let twice = String::from_utf8(session.resuming("s1-1")).expect("heads are text");
+    let twice = twice.replacen("\r\n", "\r\nLast-Event-ID: s1-1\r\n", 1);
+    vec![
+        row("an event of another session", &ground.event),
+        row("an event of another session, further on", &format!("{}1", ground.event)),
+        row("no event at all", ""),
+        row("an event that is no text of ours", "garbage"),
+        row("an event without a number", "c1-"),
+        row("an event with a number below nothing", "c1--1"),
+        row("an event beyond all numbers", "c1-99999999999999999999999"),
+        row("an event with a blank in it", "c1 -1"),
+        row("an event beyond ASCII", "c1-\u{f6}"),
+        row("a session id for an event", &session.id),
+        Row::new(Kind::Stream, "two events", twice, lost()),
     ]
 }
 

@@ -1,11 +1,11 @@
 //! What is wrong before a message can be read: framing, sizes of heads and bodies, headers, paths.
 
-use super::{BODY, DEMO, Expected, HEAD, Kind, Row, good, problem, rpc};
+use super::{BODY, DEMO, Expected, Ground, HEAD, Kind, Row, good, problem, rpc};
 use crate::harness::Post;
 use serde_json::json;
 
-pub(super) fn rows() -> Vec<Row> {
-    [framing(), lengths(), codings(), chunks(), sizes(), foreign(), mirrored(), paths()]
+pub(super) fn rows(ground: &Ground) -> Vec<Row> {
+    [framing(), lengths(), codings(), chunks(), smuggled(ground), sizes(), foreign(), mirrored(), paths()]
         .into_iter()
         .flatten()
         .collect()
@@ -155,6 +155,44 @@ fn chunks() -> Vec<Row> {
     ]
 }
 
+/// Whole calls whose length is told in two ways, with one more behind them for whoever believes the other way.
+fn smuggled(ground: &Ground) -> Vec<Row> {
+    let whole = |name, bytes: Vec<u8>| {
+        Row::new(Kind::Framing, name, bytes, Expected::Whole(200, ground.echoed.clone())).closes()
+    };
+    let body = good().body().to_string();
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let call = |lines: &[&str], after: &str| {
+        let mut head = format!("POST {DEMO} HTTP/1.1\r\n");
+        for (name, value) in good().headers() {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        for line in lines {
+            head.push_str(&format!("{line}\r\n"));
+        }
+        format!("{head}\r\n{chunks}{after}").into_bytes()
+    };
+    let another = String::from_utf8(good().bytes()).expect("a call is text");
+    let chunked = "Transfer-Encoding: chunked";
+    let length = |length: usize| format!("Content-Length: {length}");
+    let health = |verb: &str, lines: &str| {
+        let bytes = format!("{verb} /healthz HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n0\r\n\r\n");
+        let codings = problem(501, "the only transfer coding here is chunked, once");
+        Row::new(Kind::Framing, "doubtful chunks for a health page", bytes, codings).closes()
+    };
+    vec![
+        whole("a call of chunks with a length", call(&[chunked, &length(body.len())], "")),
+        whole("a call of a length and chunks", call(&[&length(body.len()), chunked], "")),
+        whole("a call behind the chunks, within the length", {
+            call(&[&length(chunks.len() + another.len()), chunked], &another)
+        }),
+        whole("a call behind the chunks, without a length for it", call(&[&length(3), chunked], &another)),
+        health("GET", "Transfer-Encoding: gzip, chunked"),
+        health("POST", "Transfer-Encoding: chunked, chunked"),
+        health("GET", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+    ]
+}
+
 fn sizes() -> Vec<Row> {
     let row = |name, bytes: Vec<u8>, expected| Row::new(Kind::Size, name, bytes, expected);
     let too_large = || problem(413, format!("the body is larger than {BODY} bytes"));
@@ -197,13 +235,25 @@ fn sizes() -> Vec<Row> {
 /// Headers that say where a request comes from, or what it is.
 fn foreign() -> Vec<Row> {
     let row = |name, post: Post, expected| Row::new(Kind::Headers, name, post.bytes(), expected);
+    let hosts = || problem(400, "one Host header is needed");
     let host = || problem(421, "the Host header names no address of this gate");
     let origin = || problem(403, "the Origin header names no allowed origin");
     let kind = || problem(415, "the body must be application/json, not encoded");
     vec![
-        row("no Host", good().without_header("Host"), host()),
+        row("no Host", good().without_header("Host"), hosts()),
         row("a foreign Host", good().header("Host", "evil.example"), host()),
-        row("two Hosts", good().and_header("Host", "localhost"), host()),
+        row("two Hosts", good().and_header("Host", "localhost"), hosts()),
+        row("two Hosts, one of them foreign", good().and_header("Host", "evil.example"), hosts()),
+        row(
+            "no Host but an address",
+            good().path("http://localhost/mcp/demo").without_header("Host"),
+            hosts(),
+        ),
+        row(
+            "two Hosts and an address",
+            good().path("http://localhost/mcp/demo").and_header("Host", "localhost"),
+            hosts(),
+        ),
         row("a foreign Origin", good().header("Origin", "https://evil.example"), origin()),
         row(
             "two Origins, one of them ours",
