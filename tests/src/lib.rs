@@ -1,6 +1,6 @@
 //! Whole-program tests: the real binary over its real transports, a module for each subject. Reading order: `harness`
 //! (processes, clients, scripted servers), `checks` (the numbered statements about the protocol), `malformed` (requests
-//! that no client should send), `rest` (the door for people and scripts), `pages` (what is written for people), `secure` (certificates and proxies), `sessions` (how many a caller may have), `telemetry` (traces), `systemd` (what it is told), `replicas` (several processes of one gate), `together` (seventy servers at one address), `tidy` (rules about the source tree), `others` (what needs more than Rust, from
+//! that no client should send), `rest` (the door for people and scripts), `pages` (what is written for people), `secure` (certificates and proxies), `sessions` (how many a caller may have), `telemetry` (traces), `metrics` (what Prometheus reads), `systemd` (what it is told), `replicas` (several processes of one gate), `together` (seventy servers at one address), `tidy` (rules about the source tree), `others` (what needs more than Rust, from
 //! the folders `conformance` and `interop`).
 
 #![cfg_attr(test, expect(clippy::large_futures, reason = "a test may be as large as it likes: it runs once"))]
@@ -21,6 +21,8 @@ mod harness;
 mod import;
 #[cfg(test)]
 mod malformed;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod others;
 #[cfg(test)]

@@ -31,6 +31,17 @@ pub enum Refusal {
     Unknown,
 }
 
+impl Refusal {
+    /// The word for metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Identity {
     /// The identity of a gate without keys.
     pub fn loopback() -> Self {

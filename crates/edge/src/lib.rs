@@ -15,6 +15,7 @@ pub mod listener;
 mod mcp;
 pub mod metrics;
 pub mod origin;
+mod refused;
 mod request;
 mod rest;
 pub mod route;

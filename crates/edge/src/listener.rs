@@ -7,6 +7,7 @@ use crate::{
     cors, hop, mcp,
     metrics::Metrics,
     origin::{Allowed, Foreign},
+    refused::Refused,
     request::doubtful_framing,
     rest,
     route::{Route, route},
@@ -66,6 +67,7 @@ pub struct Edge {
     pub(crate) sse_after: Duration,
     allowed: Allowed,
     metrics: Arc<Metrics>,
+    refused: Refused,
     shown: Option<Shown>,
     pub(crate) streams: Streams,
     sends_away: AtomicBool,
@@ -102,6 +104,7 @@ impl Edge {
             sse_after,
             allowed,
             metrics,
+            refused: Refused::default(),
             shown: certificate.map(Shown::new),
             streams: Streams::default(),
             sends_away: AtomicBool::new(false),
@@ -198,6 +201,12 @@ impl Edge {
         .await;
         connections.close();
         connections.wait().await;
+    }
+
+    /// A caller is refused for this reason.
+    pub(crate) fn refuses(&self, reason: &'static str) {
+        self.metrics.refused(reason);
+        self.refused.tell(reason);
     }
 
     fn metrics_page(&self, path: &str) -> Response<OutBody> {

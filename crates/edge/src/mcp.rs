@@ -110,7 +110,10 @@ pub(crate) fn identify(edge: &Edge, parts: &Parts) -> Result<Principal, Box<Resp
     }
     let credential = single(&parts.headers, header::AUTHORIZATION).ok().flatten();
     let credential = credential.map(|raw| std::str::from_utf8(raw).unwrap_or_default());
-    edge.gateway.identify(credential).map_err(|refusal| Box::new(unauthorized(refusal)))
+    edge.gateway.identify(credential).map_err(|refusal| {
+        edge.refuses(refusal.as_str());
+        Box::new(unauthorized())
+    })
 }
 
 /// Identifies the caller and finds the server; one that the caller may not reach looks like one that is not there.
@@ -143,8 +146,7 @@ fn has_credential(query: &str) -> bool {
     query.split('&').any(|pair| matches!(pair.split('=').next(), Some("access_token" | "token" | "api_key")))
 }
 
-fn unauthorized(refusal: impl std::fmt::Display) -> Response<OutBody> {
-    tracing::debug!("refused a caller: {refusal}");
+fn unauthorized() -> Response<OutBody> {
     let mut response =
         answer::problem(StatusCode::UNAUTHORIZED, "a valid key is needed: `Authorization: Bearer <key>`");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));

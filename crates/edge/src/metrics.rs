@@ -1,5 +1,6 @@
 //! Counters for Prometheus, filled from the records of calls, on a listener of their own.
 
+use crate::refused::REASONS;
 use arc_swap::ArcSwap;
 use portreeve_gateway::{End, Gateway, Record, Recorder};
 use portreeve_model::ServerName;
@@ -31,6 +32,7 @@ struct Families {
     seconds: Family<Labels<1>, Histogram, fn() -> Histogram>,
     sessions: Gauge,
     reloads: Family<Labels<1>, Counter>,
+    refused: Family<Labels<1>, Counter>,
 }
 
 impl Families {
@@ -40,6 +42,7 @@ impl Families {
             seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             sessions: Gauge::default(),
             reloads: Family::default(),
+            refused: Family::default(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Families {
         registry.register("sessions", "Legacy sessions with live state", self.sessions.clone());
         registry.register("request_duration_seconds", "Time from request to answer", self.seconds.clone());
         registry.register("requests", "Requests by outcome", self.requests.clone());
+        registry.register("refused_callers", "Requests without a valid key", self.refused.clone());
         registry.register("configuration_reloads", "Changes of the configuration", self.reloads.clone());
         registry
     }
@@ -65,6 +69,10 @@ impl Families {
             self.requests.remove(&of_end(name, end));
         }
         self.seconds.remove(&of_server(name));
+    }
+
+    fn refused(&self, reason: &str) -> Counter {
+        self.refused.get_or_create(&[("reason", reason.to_owned())]).clone()
     }
 
     fn reloads(&self, outcome: &str) -> Counter {
@@ -92,6 +100,9 @@ impl Metrics {
         for outcome in ["applied", "refused"] {
             families.reloads(outcome);
         }
+        for reason in REASONS {
+            families.refused(reason);
+        }
         let metrics = Self { registry: families.register(), families, known: ArcSwap::default() };
         metrics.follow(servers);
         metrics
@@ -100,6 +111,11 @@ impl Metrics {
     /// The configuration was read again; whether it could be used.
     pub fn reloaded(&self, applied: bool) {
         self.families.reloads(if applied { "applied" } else { "refused" }).inc();
+    }
+
+    /// A caller was refused for this reason.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.families.refused(reason).inc();
     }
 
     /// Metrics for these servers from now on; those that were there before go on counting.
@@ -157,7 +173,7 @@ mod tests {
         metrics.count(&servers[1], End::Failed(-31001), Duration::from_millis(2));
         let text = metrics.encoded();
         let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
-        assert_eq!(types.len(), 4, "{text}");
+        assert_eq!(types.len(), 5, "{text}");
         let failed = |server: &str, count: u8| {
             format!("portreeve_requests_total{{server=\"{server}\",outcome=\"failed\"}} {count}\n")
         };

@@ -86,6 +86,7 @@ pub(super) async fn serve(
     let stop = CancellationToken::new();
     let serving = gate.gateway.tracker().spawn(edge.clone().serve(bound, stop.clone()));
     if let Some(bound) = metrics {
+        tracing::info!(listen = %bound.address(), "metrics are served");
         gate.gateway.tracker().spawn(edge.clone().serve_metrics(bound, stop.clone()));
     }
     // What other replicas bring may finish longer than the door is open: it ends with what is in flight.
