@@ -1,6 +1,6 @@
 //! What Prometheus reads at `/metrics`, and the lines of the log that go with it.
 
-use crate::harness::{Connection, Gate, GateBuilder, Post};
+use crate::harness::{Connection, Does, Gate, GateBuilder, Post, ScriptedStdio, soon};
 use serde_json::json;
 use std::net::SocketAddr;
 
@@ -35,6 +35,83 @@ impl Measured {
         let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_else(|| panic!("no {series} in {page}"))
     }
+}
+
+impl Measured {
+    /// Waits until a series of a server has this value: what has ended is let go of a moment after its answer.
+    async fn becomes(&self, metric: &str, server: &str, expected: f64) {
+        let series = format!("portreeve_{metric}{{server=\"{server}\"}}");
+        let reached = async { while self.value(&series).await != expected {} };
+        soon(&format!("{series} {expected}"), reached).await;
+    }
+
+    async fn is(&self, metric: &str, server: &str, expected: f64) {
+        let series = format!("portreeve_{metric}{{server=\"{server}\"}}");
+        assert_eq!(self.value(&series).await, expected, "{series}");
+    }
+}
+
+/// A legacy child whose tool `dies` ends it.
+async fn mortal() -> ScriptedStdio {
+    ScriptedStdio::start(|_, message| match message["method"].as_str() {
+        Some("initialize") => vec![Does::result(
+            message,
+            json!({
+                "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "scripted", "version": "1"},
+            }),
+        )],
+        Some("tools/list") => {
+            let tool = |name| json!({"name": name, "inputSchema": {"type": "object"}});
+            vec![Does::result(message, json!({"tools": [tool("lives"), tool("dies")]}))]
+        }
+        Some("tools/call") if message["params"]["name"] == "dies" => vec![Does::Exits],
+        Some("tools/call") => vec![Does::result(message, json!({"content": []}))],
+        _ => Vec::new(),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn servers_that_are_left_alone_children_and_calls_under_way_are_seen() {
+    let child = mortal().await;
+    let gate = Gate::of()
+        .server("child", child.config("legacy"))
+        .server("demo", json!({"builtin": "demo"}))
+        .server("down", json!({"url": "http://127.0.0.1:9/mcp", "era": "modern"}));
+    let measured = Measured::start(gate).await;
+    let gate = &measured.gate;
+    for metric in ["calls_in_flight", "circuit_open", "children"] {
+        for server in ["child", "demo", "down"] {
+            measured.is(metric, server, 0.0).await;
+        }
+    }
+
+    let mut calls = 0;
+    while gate.call("/mcp/down", "tool", json!({})).await.text().contains("-31001") {
+        calls += 1;
+        if measured.page().await.contains("portreeve_circuit_open{server=\"down\"} 1\n") {
+            break;
+        }
+        assert!(calls < 20, "it is never left alone");
+    }
+    measured.is("circuit_open", "demo", 0.0).await;
+
+    assert_eq!(gate.call("/mcp/child", "lives", json!({})).await.result()["content"], json!([]));
+    measured.is("children", "child", 1.0).await;
+    let died = gate.call("/mcp/child", "dies", json!({})).await;
+    assert_eq!(died.refusal().1, -31004, "{}", died.text());
+    measured.becomes("children", "child", 0.0).await;
+
+    // It reports forever, as far as this test goes: it is under way until its client leaves.
+    let slow = Post::call(DEMO, "countdown", json!({"steps": 1000, "interval_ms": 100}));
+    let slow = slow.meta("progressToken", json!("p"));
+    let (_, mut stream) = slow.open(gate.address).await;
+    stream.event().await.expect("progress");
+    measured.is("calls_in_flight", "demo", 1.0).await;
+    measured.is("calls_in_flight", "child", 0.0).await;
+    drop(stream);
+    measured.becomes("calls_in_flight", "demo", 0.0).await;
 }
 
 #[tokio::test]

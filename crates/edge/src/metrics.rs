@@ -1,8 +1,9 @@
-//! Counters for Prometheus, filled from the records of calls, on a listener of their own.
+//! Counters for Prometheus, filled from the records of calls, and gauges that are read when somebody asks, on a listener
+//! of their own.
 
 use crate::refused::REASONS;
 use arc_swap::ArcSwap;
-use portreeve_gateway::{End, Gateway, Record, Recorder};
+use portreeve_gateway::{End, Gateway, Record, Recorder, Server};
 use portreeve_model::ServerName;
 use prometheus_client::{
     encoding::text::encode,
@@ -31,6 +32,9 @@ struct Families {
     requests: Family<Labels<2>, Counter>,
     seconds: Family<Labels<1>, Histogram, fn() -> Histogram>,
     sessions: Gauge,
+    circuits: Family<Labels<1>, Gauge>,
+    children: Family<Labels<1>, Gauge>,
+    calls: Family<Labels<1>, Gauge>,
     reloads: Family<Labels<1>, Counter>,
     refused: Family<Labels<1>, Counter>,
 }
@@ -41,6 +45,9 @@ impl Families {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             sessions: Gauge::default(),
+            circuits: Family::default(),
+            children: Family::default(),
+            calls: Family::default(),
             reloads: Family::default(),
             refused: Family::default(),
         }
@@ -51,6 +58,9 @@ impl Families {
         registry.register("sessions", "Legacy sessions with live state", self.sessions.clone());
         registry.register("request_duration_seconds", "Time from request to answer", self.seconds.clone());
         registry.register("requests", "Requests by outcome", self.requests.clone());
+        registry.register("circuit_open", "Whether a server is left alone", self.circuits.clone());
+        registry.register("children", "Programs that run for a server", self.children.clone());
+        registry.register("calls_in_flight", "Calls that have not ended", self.calls.clone());
         registry.register("refused_callers", "Requests without a valid key", self.refused.clone());
         registry.register("configuration_reloads", "Changes of the configuration", self.reloads.clone());
         registry
@@ -61,6 +71,9 @@ impl Families {
         PerServer {
             ends: ENDS.map(|end| self.requests.get_or_create(&of_end(name, end)).clone()),
             seconds: self.seconds.get_or_create(&of_server(name)).clone(),
+            circuit: self.circuits.get_or_create(&of_server(name)).clone(),
+            children: self.children.get_or_create(&of_server(name)).clone(),
+            calls: self.calls.get_or_create(&of_server(name)).clone(),
         }
     }
 
@@ -69,6 +82,9 @@ impl Families {
             self.requests.remove(&of_end(name, end));
         }
         self.seconds.remove(&of_server(name));
+        for gauges in [&self.circuits, &self.children, &self.calls] {
+            gauges.remove(&of_server(name));
+        }
     }
 
     fn refused(&self, reason: &str) -> Counter {
@@ -91,6 +107,22 @@ fn of_end(name: &ServerName, end: &str) -> Labels<2> {
 struct PerServer {
     ends: [Counter; ENDS.len()],
     seconds: Histogram,
+    circuit: Gauge,
+    children: Gauge,
+    calls: Gauge,
+}
+
+impl PerServer {
+    fn look_at(&self, server: &Server) {
+        let standing = server.standing();
+        self.circuit.set(i64::from(standing.left_alone));
+        self.children.set(whole(standing.children));
+        self.calls.set(whole(server.calls_under_way()));
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Metrics {
@@ -129,7 +161,12 @@ impl Metrics {
 
     /// The text that Prometheus reads.
     pub fn text(&self, gateway: &Gateway) -> String {
-        self.families.sessions.set(i64::try_from(gateway.sessions()).unwrap_or(i64::MAX));
+        self.families.sessions.set(whole(gateway.sessions()));
+        for (name, known) in self.known.load().iter() {
+            if let Some(server) = gateway.server(name.as_str()) {
+                known.look_at(&server);
+            }
+        }
         self.encoded()
     }
 
@@ -173,7 +210,7 @@ mod tests {
         metrics.count(&servers[1], End::Failed(-31001), Duration::from_millis(2));
         let text = metrics.encoded();
         let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
-        assert_eq!(types.len(), 5, "{text}");
+        assert_eq!(types.len(), 8, "{text}");
         let failed = |server: &str, count: u8| {
             format!("portreeve_requests_total{{server=\"{server}\",outcome=\"failed\"}} {count}\n")
         };

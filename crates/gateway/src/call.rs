@@ -324,6 +324,7 @@ impl Gateway {
             }
             _ => (None, forward(proof, &inbound.server, ctx.clone(), sent)),
         };
+        let under_way = inbound.server.begin();
         Exchange::new(Box::new(Inner {
             gateway: self.clone(),
             server: inbound.server,
@@ -350,6 +351,7 @@ impl Gateway {
             detached: false,
             shown_uri,
             task,
+            _under_way: under_way,
         }))
     }
 

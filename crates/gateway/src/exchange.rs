@@ -17,7 +17,7 @@ use crate::{
     },
     collect, error,
     record::{End, Record},
-    server::Server,
+    server::{Server, UnderWay},
     session::{InFlight, Session},
     tasks::{self, Taken},
 };
@@ -167,6 +167,8 @@ pub(crate) struct Inner {
     pub(crate) shown_uri: Option<ShownUri>,
     /// What the call has to do with tasks.
     pub(crate) task: tasks::Part,
+    /// Counts it among its server's calls.
+    pub(crate) _under_way: UnderWay,
 }
 
 /// One call under way.

@@ -10,14 +10,18 @@ use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{
     Ctx, Era, Leg, RawJson, Request, Service, Text, Version,
     service::{
-        CredentialSource, Description, Failure, FailureKind, Notification, TakeUp, Watch, WatchFilter,
+        CredentialSource, Description, Failure, FailureKind, Notification, Standing, TakeUp, Watch,
+        WatchFilter,
     },
 };
 use portreeve_model::{IsolationKey, Principal, ServerName, UpstreamCredential};
 use portreeve_policy::{Authorized, SystemReason, Target};
 use std::{
     ops::Deref,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio_util::sync::DropGuard;
 
@@ -117,8 +121,18 @@ pub struct Core {
     pub(crate) holds_children: bool,
     pub(crate) catalogue: Catalogue,
     pub(crate) hub: Hub,
+    under_way: AtomicUsize,
     /// Calls hold the server that they began with: the last of them ends it, if it is not served any more.
     _ends: Option<DropGuard>,
+}
+
+/// One call of a server, for as long as anybody deals with it.
+pub(crate) struct UnderWay(Arc<Core>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Deref for Server {
@@ -143,6 +157,7 @@ impl Server {
             holds_children: setup.holds_children,
             catalogue: Catalogue::default(),
             hub,
+            under_way: AtomicUsize::new(0),
             _ends: Some(setup.ends),
         };
         Arc::new(Self { door: core.name.clone(), together: None, core: Arc::new(core) })
@@ -171,6 +186,7 @@ impl Server {
             holds_children: false,
             catalogue: Catalogue::default(),
             hub,
+            under_way: AtomicUsize::new(0),
             _ends: None,
         };
         Arc::new(Self { door, together, core: Arc::new(core) })
@@ -179,6 +195,12 @@ impl Server {
     /// What is sealed at this address is bound to this.
     pub fn door(&self) -> &ServerName {
         &self.door
+    }
+
+    /// A call of it begins.
+    pub(crate) fn begin(&self) -> UnderWay {
+        self.core.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.core.clone())
     }
 
     /// Whether it is reached through the address of all servers.
@@ -223,6 +245,16 @@ impl Core {
     /// What carries its messages, as far as that is known.
     pub fn transport(&self) -> Option<&'static str> {
         self.service.transport()
+    }
+
+    /// How it stands at the moment.
+    pub fn standing(&self) -> Standing {
+        self.service.standing()
+    }
+
+    /// How many calls of it have not ended, those that wait for a person included.
+    pub fn calls_under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
     }
 
     /// What the server is, or why that cannot be said, in words for whoever runs the gate.

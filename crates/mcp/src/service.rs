@@ -396,6 +396,15 @@ pub struct CallDeadline {
     pub cap: Duration,
 }
 
+/// How a server stands, for whoever looks after the gate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// It could not be reached or kept running, and calls are refused at once until one is let through.
+    pub left_alone: bool,
+    /// The programs that run for it.
+    pub children: usize,
+}
+
 /// An MCP server, whatever carries it.
 pub trait Service: Send + Sync + 'static {
     /// What the server is. Connectors answer from what they already know and probe on the first call.
@@ -419,6 +428,11 @@ pub trait Service: Send + Sync + 'static {
     /// What carries the messages, if anything does and it is known by now: `stdio`, `streamable-http` or `http+sse`.
     fn transport(&self) -> Option<&'static str> {
         None
+    }
+
+    /// How it stands at the moment. One that is part of this program always stands.
+    fn standing(&self) -> Standing {
+        Standing::default()
     }
 
     /// Ids of URL elicitations that the server says are done, wherever it says so (spec 2025-11-25:

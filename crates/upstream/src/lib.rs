@@ -31,7 +31,9 @@ pub use plain::Plain;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use portreeve_mcp::{
     Ctx, Era, Event, Leg, Request, Service, Text,
-    service::{Description, Failure, FailureKind, Notification, TakeUp, Watch, WatchFilter, generate},
+    service::{
+        Description, Failure, FailureKind, Notification, Standing, TakeUp, Watch, WatchFilter, generate,
+    },
 };
 use std::{sync::Arc, time::Duration};
 
@@ -147,6 +149,14 @@ impl Service for Upstream {
             Inner::Http(http) => http.transport(),
             Inner::Stdio(_) => Some("stdio"),
         }
+    }
+
+    fn standing(&self) -> Standing {
+        let children = match &self.0 {
+            Inner::Http(_) => 0,
+            Inner::Stdio(stdio) => stdio.running(),
+        };
+        Standing { left_alone: self.status().health != Health::Good, children }
     }
 
     fn completed(&self) -> BoxStream<'static, Text> {

@@ -101,6 +101,11 @@ impl<K: Eq + Hash + Clone, T: Held> Slots<K, T> {
         self.lock().count
     }
 
+    /// How many of them hold something that lives.
+    pub(crate) fn living_count(&self) -> usize {
+        self.lock().groups.values().flatten().filter(|slot| slot.current().is_some()).count()
+    }
+
     /// Takes a place, waiting at most this long for one.
     pub(crate) async fn acquire(
         self: &Arc<Self>,

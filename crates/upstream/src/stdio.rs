@@ -335,6 +335,12 @@ impl Stdio {
         self.completed.stream()
     }
 
+    /// How many children run.
+    pub(crate) fn running(&self) -> usize {
+        let spare = self.spare().as_ref().is_some_and(|(_, link)| link.alive());
+        self.children.living_count() + usize::from(spare)
+    }
+
     pub(crate) fn status(&self) -> Status {
         let verdict = self.verdict.load();
         Status {
