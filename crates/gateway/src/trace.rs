@@ -28,10 +28,12 @@ pub struct Span {
     pub id: [u8; 8],
 }
 
-/// Where a request stands in a trace, as far as its door knows.
+/// Where a request stands in a trace: as far as its door knows, and from its beginning on as far as `_meta` says.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trace {
     carrier: Option<Parent>,
+    /// What `_meta` says, which outdoes the carrier.
+    caller: Option<Parent>,
     own: Option<Own>,
 }
 
@@ -39,14 +41,15 @@ impl Trace {
     /// What a `traceparent` header says; `_meta` of the request is asked first.
     pub fn of_header(value: Option<&[u8]>) -> Self {
         let text = value.and_then(|value| std::str::from_utf8(value).ok());
-        Self { carrier: text.and_then(Parent::parse), own: None }
+        Self { carrier: text.and_then(Parent::parse), ..Self::default() }
     }
 
-    /// Begins the gate's own span.
+    /// Reads what the request's `_meta` says, and begins the gate's own span where there is tracing.
     pub(crate) fn begin(&mut self, tracing: Option<Tracing>, meta: &Meta) {
-        let Some(tracing) = tracing else { return };
-        let parent = parent(meta).or(self.carrier);
-        self.own = Own::new(parent, tracing.percent);
+        let said = meta.get(PARENT).and_then(RawJson::string_value);
+        self.caller = said.and_then(|text| Parent::parse(&text));
+        let parent = self.caller.or(self.carrier);
+        self.own = tracing.and_then(|tracing| Own::new(parent, tracing.percent));
     }
 
     /// The gate's own span, if it is to be seen.
@@ -54,9 +57,9 @@ impl Trace {
         self.own.filter(|own| own.sampled).map(|own| own.span)
     }
 
-    /// What of `_meta` goes on to the server. A trace context that is none is ignored, and its state with it (check 197).
+    /// What of `_meta`, with which it began, goes on to the server. A trace context that is none is ignored, and its state with it (check 197).
     pub(crate) fn passing(&self, meta: &Meta) -> Arc<[Member]> {
-        let caller = parent(meta).is_some();
+        let caller = self.caller.is_some();
         let goes_on = |member: &&Member| match member.key.as_str() {
             PARENT => caller && self.own.is_none(),
             STATE => caller,
@@ -71,10 +74,6 @@ impl Trace {
         let made = text.map(|text| Member { key: PARENT.into(), value: RawJson::string(&text) });
         meta.passing().filter(goes_on).cloned().chain(made).collect()
     }
-}
-
-fn parent(meta: &Meta) -> Option<Parent> {
-    meta.get(PARENT).and_then(RawJson::string_value).and_then(|text| Parent::parse(&text))
 }
 
 /// A caller's span.
@@ -165,8 +164,14 @@ mod tests {
 
     const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    fn passed(trace: &Trace, meta: &serde_json::Value) -> BTreeMap<String, String> {
+    /// Begins with this `_meta`, and gives what of it goes on.
+    fn passed(
+        trace: &mut Trace,
+        tracing: Option<Tracing>,
+        meta: &serde_json::Value,
+    ) -> BTreeMap<String, String> {
         let meta = Meta::parse(Some(&meta.clone().into())).unwrap();
+        trace.begin(tracing, &meta);
         let passed = trace.passing(&meta);
         passed
             .iter()
@@ -190,8 +195,8 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(Parent::parse(text).is_some(), good, "{text}");
-            let passed =
-                passed(&Trace::default(), &serde_json::json!({"traceparent": text, "tracestate": "a=b"}));
+            let meta = serde_json::json!({"traceparent": text, "tracestate": "a=b"});
+            let passed = passed(&mut Trace::default(), None, &meta);
             assert_eq!(passed.len(), if good { 2 } else { 0 }, "{text}: {passed:?}");
         }
     }
@@ -201,12 +206,10 @@ mod tests {
         let meta = serde_json::json!({
             "traceparent": CALLER, "tracestate": "a=b", "baggage": "user=me", "com.example/kept": 1,
         });
-        let parsed = Meta::parse(Some(&meta.clone().into())).unwrap();
         let mut trace = Trace::default();
-        trace.begin(Some(Tracing { percent: 0 }), &parsed);
+        let passed = passed(&mut trace, Some(Tracing { percent: 0 }), &meta);
         let span = trace.span().expect("the caller wants it");
         assert_eq!(span.parent, Some([0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]));
-        let passed = passed(&trace, &meta);
         let (id, own) = (u64::from_be_bytes(span.id), &passed["traceparent"]);
         assert_eq!(*own, format!("\"00-4bf92f3577b34da6a3ce929d0e0e4736-{id:016x}-01\""));
         assert_eq!(
@@ -217,17 +220,16 @@ mod tests {
 
     #[test]
     fn who_has_no_trace_is_sampled_by_share_and_a_header_counts_where_meta_says_nothing() {
-        let nothing = Meta::default();
+        let nothing = serde_json::json!({});
         for (percent, seen) in [(100, true), (0, false)] {
             let mut trace = Trace::default();
-            trace.begin(Some(Tracing { percent }), &nothing);
+            let passed = passed(&mut trace, Some(Tracing { percent }), &nothing);
             assert_eq!(trace.span().is_some(), seen);
-            let passed = passed(&trace, &serde_json::json!({}));
             assert!(passed["traceparent"].ends_with(if seen { "-01\"" } else { "-00\"" }), "{passed:?}");
         }
         let mut trace = Trace::of_header(Some(CALLER.as_bytes()));
-        assert_eq!(passed(&trace, &serde_json::json!({}))["traceparent"], format!("\"{CALLER}\""));
-        trace.begin(Some(Tracing { percent: 0 }), &nothing);
+        assert_eq!(passed(&mut trace, None, &nothing)["traceparent"], format!("\"{CALLER}\""));
+        passed(&mut trace, Some(Tracing { percent: 0 }), &nothing);
         assert!(trace.span().is_some_and(|span| span.parent.is_some()));
     }
 }
