@@ -230,9 +230,10 @@ pub(crate) fn poll_asks(inner: &mut Inner, cx: &mut Context<'_>) {
     }
 }
 
-/// An answer in the terms in which the server asked, or the question to be put once more.
+/// An answer in the terms in which the server asked, or the question to be put once more. That counts as another round: a
+/// client that breaks the form's limits whatever it is told is one that cannot answer.
 fn in_server_terms(
-    inner: &Inner,
+    inner: &mut Inner,
     kind: AskKind,
     rewrite: &AskRewrite,
     outcome: Outcome,
@@ -240,7 +241,11 @@ fn in_server_terms(
     let Outcome::Result(answer) = outcome else { return Ok(outcome) };
     match payload::answer_for_server(kind, rewrite, &answer, inner.server_version) {
         Answered::Done(answer) => Ok(Outcome::Result(answer)),
-        Answered::Again(question) => Err(question),
+        Answered::Again(_) if inner.record.rounds >= inner.gateway.limits.rounds => Ok(refusal(kind)),
+        Answered::Again(question) => {
+            inner.record.rounds += 1;
+            Err(question)
+        }
     }
 }
 

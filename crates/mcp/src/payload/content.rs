@@ -77,17 +77,24 @@ fn linked_text(block: &RawJson) -> RawJson {
 pub(super) fn with_text_copy(content: Option<&RawJson>, structured: &RawJson) -> Option<RawJson> {
     let mut blocks = content.and_then(RawJson::elements).unwrap_or_default();
     let texts: Vec<_> = blocks.iter().filter_map(|block| block.get("text")?.string_value()).collect();
-    if !texts.iter().any(|text| text.as_str() == structured.as_str()) {
-        // Usually the copy is laid out otherwise; only then are the two compared as values.
-        let same_start =
-            |text: &&crate::Text| text.trim_start().as_bytes().first() == structured.as_bytes().first();
-        let mut candidates = texts.iter().filter(same_start).peekable();
-        let wanted = candidates.peek().map(|_| structured.to_value());
-        let says_it = |text: &crate::Text| serde_json::from_str(text).ok() == wanted;
-        if !candidates.any(says_it) {
-            blocks.push(text_block(structured.as_str(), None));
-            return Some(RawJson::array(&blocks));
-        }
+    if texts.iter().any(|text| says(text, structured)) || is_wrapped(&texts, structured) {
+        return None;
     }
-    None
+    blocks.push(text_block(structured.as_str(), None));
+    Some(RawJson::array(&blocks))
+}
+
+/// Whether a text is this JSON, perhaps laid out otherwise; only where it may be are the two compared as values.
+fn says(text: &crate::Text, json: &RawJson) -> bool {
+    let same_start = || text.trim_start().as_bytes().first() == json.as_bytes().first();
+    text.as_str() == json.as_str()
+        || (same_start() && serde_json::from_str(text).ok() == Some(json.to_value()))
+}
+
+/// Whether the only text is the only member: libraries wrap what is no object (`{"result": 5}` beside the text `5`), and a
+/// second copy would tell a model everything twice.
+fn is_wrapped(texts: &[crate::Text], structured: &RawJson) -> bool {
+    let ([text], Ok(members)) = (texts, structured.members()) else { return false };
+    let [member] = members.as_slice() else { return false };
+    says(text, &member.value) || member.value.string_value().is_some_and(|value| value == *text)
 }

@@ -139,6 +139,34 @@ async fn a_multi_select_is_taken_apart_for_an_older_client_and_asked_again_if_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_breaks_the_limits_every_time_is_not_asked_for_ever() {
+    let items = json!({"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 1});
+    let params =
+        json!({"message": "Which?", "requestedSchema": {"type": "object", "properties": {"m": items}}});
+    for shape in [Shape::legacy(), Shape::modern()] {
+        let modern = shape.version.era() == Era::Modern;
+        let params = params.clone();
+        let bench = shape.rounds(3).start(move |number, _, request, emit| {
+            let params = params.clone();
+            async move {
+                if !modern {
+                    return echo(ask(&emit, 1, AskKind::Elicit, Some(params), None).await.await);
+                }
+                if number == 1 {
+                    return asks(json!({"q": {"method": "elicitation/create", "params": params}}), Some("s"));
+                }
+                text(request.params.get("inputResponses").unwrap().get("q").unwrap().as_str())
+            }
+        });
+        let session = bench.session(Version::V2025_06_18, &json!({"elicitation": {}}));
+        let both = |_: &Value| result(&json!({"action": "accept", "content": {"m_1": true, "m_2": true}}));
+        let got = bench.legacy(&session, Method::ToolsCall, &json!({"name": "t"}), both).await;
+        assert_eq!(got.said(), json!({"action": "cancel"}).to_string(), "modern: {modern}");
+        assert_eq!(got.messages.len(), 3, "modern: {modern}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_goes_away_does_not_cancel_and_is_not_asked() {
     let said = Arc::new(Mutex::new(None));
     let tells = said.clone();

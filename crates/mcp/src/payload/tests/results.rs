@@ -173,7 +173,21 @@ fn check_142_143_structured_content_goes_where_it_is_known() {
     let list_bare = r#"{"content":[{"type":"text","text":"two"},{"type":"text","text":"[1,2]"}]}"#;
     let alone = r#"{"structuredContent":"x"}"#;
     let alone_bare = r#"{"content":[{"type":"text","text":"\"x\""}]}"#;
+    // A library's wrapping of what is no object, which the text says already; and one that the text does not say.
+    let wrapped = [(r#""a b""#, "a b"), ("5", "5"), ("[1,2]", "[1, 2]")];
     for client in [OLDEST, AUDIO] {
+        for (value, text) in wrapped {
+            let text = RawJson::string(text);
+            let bare = format!(r#"{{"content":[{{"type":"text","text":{}}}]}}"#, text.as_str());
+            let full = format!(
+                r#"{{"content":[{{"type":"text","text":{}}}],"structuredContent":{{"result":{value}}}}}"#,
+                text.as_str()
+            );
+            check(&Method::ToolsCall, &full, client, Era::Modern, &bare);
+        }
+        let more = r#"{"content":[{"type":"text","text":"5"}],"structuredContent":{"result":5,"unit":"m"}}"#;
+        let more_bare = r#"{"content":[{"type":"text","text":"5"},{"type":"text","text":"{\"result\":5,\"unit\":\"m\"}"}]}"#;
+        check(&Method::ToolsCall, more, client, Era::Modern, more_bare);
         check(&Method::ToolsCall, object, client, Era::Modern, object_bare);
         check(&Method::ToolsCall, list, client, Era::Modern, list_bare);
         check(&Method::ToolsCall, alone, client, Era::Modern, alone_bare);
