@@ -20,8 +20,8 @@ up_to_date() {
 }
 
 python_environment() {
-  dir=$stack/py$1
-  pins=$here/requirements-mcp$1.txt
+  dir=$stack/$1
+  pins=$here/requirements-$1.txt
   up_to_date "$dir" "$pins" && return
   rm -rf "$dir"
   python3 -m venv "$dir"
@@ -43,11 +43,13 @@ node_environment() {
   stamp "$here/package.json" "$here/package-lock.json" >"$dir/.installed"
 }
 
-# Side by side: all three mostly wait for the network. Each one's failure fails the script.
-python_environment 1 & one=$!
-python_environment 2 & two=$!
-node_environment & three=$!
+# Side by side: they mostly wait for the network. Each one's failure fails the script.
+jobs=
+for name in py1 py2 py-2024-11-05 py-2025-03-26 py-2025-06-18 fastmcp4; do
+  python_environment "$name" & jobs="$jobs $!"
+done
+node_environment & jobs="$jobs $!"
 failed=0
-for job in "$one" "$two" "$three"; do wait "$job" || failed=1; done
+for job in $jobs; do wait "$job" || failed=1; done
 [ "$failed" -eq 0 ] || { echo "install.sh: a part could not be installed (see above)" >&2; exit 1; }
 echo "$stack"

@@ -85,14 +85,14 @@ def http_server(processes: Processes, name: str, command: tuple[str, ...]) -> in
     return ports[0]
 
 
-def drive(processes: Processes, stack: Path, driver: str, job: dict, label: str) -> dict[str, dict]:
+def drive(processes: Processes, stack: Path, client, job: dict, label: str) -> dict[str, dict]:
     """Runs one driver on one job. A driver that breaks or hangs is an observation for each of its scenarios."""
-    if driver.endswith(".mjs"):
+    if client.driver.endswith(".mjs"):
         interpreter = stack / "node/node_modules/.bin/node"
     else:
-        interpreter = stack / driver.removesuffix(".py") / "bin/python"
-    environment = {**os.environ, "PORTREEVE_STACK": str(stack), "PYTHONUNBUFFERED": "1"}
-    command = [str(interpreter), str(HERE / "clients" / driver)]
+        interpreter = stack / (client.runs or client.driver.removesuffix(".py")) / "bin/python"
+    environment = {**os.environ, "PORTREEVE_STACK": str(stack), "PYTHONUNBUFFERED": "1", **client.environment}
+    command = [str(interpreter), str(HERE / "clients" / client.driver)]
     child = processes.start(command, label, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     try:
         output, _ = child.communicate(json.dumps(job).encode(), job["budget"] + 2 * job["seconds"])

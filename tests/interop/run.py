@@ -40,22 +40,41 @@ class Client:
     """Starts `portreeve stdio SERVER` instead of using the gateway's URL."""
     sse: bool = False
     """Uses the gateway's HTTP+SSE address."""
+    bridge: str | None = None
+    """A program of others that the driver starts, and that speaks to the gateway's URL for it."""
+    newest: str = LEGACY
+    """The newest legacy revision that its library knows."""
+    runs: str | None = None
+    """The Python environment, if it is not the driver's own name."""
+    always_able: bool = False
+    """Its library declares that it can be asked whatever it is given."""
+    package: str | None = None
+    """The npm package, where one driver serves several."""
 
     def version(self, server: "Server", direct: bool) -> str:
         if self.mode == "auto":
             return server.eras[-1] if direct else MODERN
-        return LEGACY if self.mode == "legacy" else self.mode
+        return self.newest if self.mode == "legacy" else self.mode
 
     @property
     def plain(self) -> bool:
         """Speaks Streamable HTTP."""
-        return not self.door and not self.sse
+        return not self.door and not self.sse and not self.bridge
+
+    @property
+    def library(self) -> tuple:
+        return self.driver, self.runs, self.package
 
     def can_do_without(self, server: "Server") -> bool:
         return self.speaks_to(server) and self.plain and not server.builtin
 
     def speaks_to(self, server: "Server") -> bool:
-        return self.mode == "auto" or self.version(server, True) in server.eras
+        spoken = self.version(server, True)
+        return self.mode == "auto" or (MODERN if spoken == MODERN else LEGACY) in server.eras
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"INTEROP_PACKAGE": self.package} if self.package else {}
 
 
 CLIENTS = {
@@ -69,6 +88,12 @@ CLIENTS = {
     "py1-sse": Client("py1.py", "legacy", sse=True),
     "py1-door": Client("py1.py", "legacy", door=True),
     "ts-door": Client("ts.mjs", MODERN, door=True),
+    "py-2024-11-05": Client("py1.py", "legacy", sse=True, newest="2024-11-05", runs="py-2024-11-05", always_able=True),
+    "py-2025-03-26": Client("py1.py", "legacy", newest="2025-03-26", runs="py-2025-03-26"),
+    "py-2025-06-18": Client("py1.py", "legacy", newest="2025-06-18", runs="py-2025-06-18"),
+    "ts1": Client("ts1.mjs", "legacy", package="@modelcontextprotocol/sdk"),
+    "ts1-2025-03-26": Client("ts1.mjs", "legacy", newest="2025-03-26", package="sdk-2025-03-26"),
+    "mcp-remote": Client("py1.py", "legacy", bridge="mcp-remote"),
 }
 
 
@@ -167,13 +192,22 @@ class Matrix:
         if client.sse:
             return {"url": f"{self.gateway.url}/sse/{server}", "sse": True, "bearer": self.options.key}
         url = f"{self.gateway.url}/mcp/{server}"
+        if client.bridge:
+            return as_command(self.bridge(client.bridge, url))
         routes = {"client": f"http://127.0.0.1:{self.before.port}/mcp/{server}", "server": f"{url}-cut"}
         return {"url": url, "bearer": self.options.key, "routes": routes}
+
+    def bridge(self, program: str, url: str) -> tuple[str, ...]:
+        bin = self.stack / "node/node_modules/.bin"
+        key = ("--header", f"Authorization: Bearer {self.options.key}") if self.options.key else ()
+        return (str(bin / "node"), str(bin / program), url, "--transport", "http-only", *key)
 
     def is_for(self, scenario: scenarios.Scenario, client: Client, server: str, direct: bool) -> bool:
         """Whether there is such a thing between these two."""
         spec = self.servers[server]
         if scenario.eras and client.version(spec, direct) not in scenario.eras:
+            return False
+        if client.always_able and not scenario.able:
             return False
         has_route = {
             None: True,
@@ -182,11 +216,16 @@ class Matrix:
         }
         return has_route[scenario.via]
 
+    def scenarios(self, client: Client, server: str) -> list[scenarios.Scenario]:
+        spec = self.servers[server]
+        version = client.version(spec, self.options.direct)
+        return [scenario.for_revision(version) for scenario in spec.family()]
+
     def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
         spec = CLIENTS[client]
         wanted = [
             scenario
-            for scenario in self.servers[server].family()
+            for scenario in self.scenarios(spec, server)
             if (scenario.name in names if names else scenario.name not in scenarios.NOT_YET)
             and self.is_for(scenario, spec, server, direct)
         ]
@@ -199,18 +238,18 @@ class Matrix:
         }
         label = f"{client}--{server}{'--direct' if direct else ''}"
         with nullcontext() if direct else self.alone.get(server, nullcontext()):
-            return drive(self.processes, self.stack, spec.driver, job, label)
+            return drive(self.processes, self.stack, spec, job, label)
 
     def pair(self, client: str, server: str) -> None:
         direct = self.options.direct
         observed = self.run(client, server, self.options.scenario, direct)
-        spec = self.servers[server]
+        family = self.scenarios(CLIENTS[client], server)
         wrong: dict[str, list] = {}
-        lacking = [s.name for s in spec.family() if s.name in observed and s.lacking(observed[s.name])]
+        lacking = [s.name for s in family if s.name in observed and s.lacking(observed[s.name])]
         self.lacking[client, server] = lacking
         observed = {name: result for name, result in observed.items() if name not in lacking}
         self.spoken[client, server] = {result["version"] for result in observed.values() if result.get("version")}
-        for scenario in spec.family():
+        for scenario in family:
             if scenario.name in observed:
                 found = self.judge(CLIENTS[client], server, scenario, observed[scenario.name])
                 if found:
@@ -247,8 +286,8 @@ class Matrix:
     def reference(self, client: Client, server: str) -> str:
         """A client of the same library that can talk to the server without the gateway."""
         spec = self.servers[server]
-        same = [n for n, c in CLIENTS.items() if c.mode == client.mode and c.driver == client.driver and c.plain]
-        kin = [n for n, c in CLIENTS.items() if c.driver == client.driver and c.mode != "auto" and c.plain]
+        same = [n for n, c in CLIENTS.items() if c.mode == client.mode and c.library == client.library and c.plain]
+        kin = [n for n, c in CLIENTS.items() if c.library == client.library and c.mode != "auto" and c.plain]
         fallback = [n for n, c in CLIENTS.items() if c.driver == "py2.py" and c.mode != "auto"]
         return next(n for n in same + kin + fallback if CLIENTS[n].speaks_to(spec))
 
@@ -264,7 +303,7 @@ class Matrix:
         Only what the server is known not to have is forgiven, and only after trying: a direct call that fails by
         accident must not excuse the gateway. What else fails directly too is added to the differences.
         """
-        by_name = {scenario.name: scenario for scenario in self.servers[server].family()}
+        by_name = {scenario.name: scenario for scenario in self.scenarios(CLIENTS[client], server)}
         if self.options.direct or self.servers[server].builtin:
             return [name for name in wrong if not by_name[name].offered]
         reference, refused = self.reference(CLIENTS[client], server), []

@@ -8,7 +8,7 @@ import itertools
 import json
 import sys
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -20,6 +20,7 @@ NOT_YET = ()
 """Run only when asked for by name: the gateway does not have all of it yet."""
 NUMBERS = itertools.count(1)
 RUN = uuid.uuid4().hex[:8]
+STRUCTURED_SINCE = "2025-06-18"
 
 
 @dataclass
@@ -29,6 +30,13 @@ class Step:
     do: dict
     expected: Any = None
     view: Callable[[Any], Any] = lambda result: result
+    older: dict[str, Any] = field(default_factory=dict)
+    """What clients up to a revision must observe instead."""
+
+    def for_revision(self, version: str) -> "Step":
+        known = [expected for newest, expected in sorted(self.older.items()) if version <= newest]
+        expected = known[0] if known else self.expected
+        return replace(self, expected=expected if version >= STRUCTURED_SINCE else unstructured(expected))
 
 
 @dataclass
@@ -51,7 +59,18 @@ class Scenario:
 
     def job(self) -> dict:
         steps = [step.do for step in self.steps]
-        return {"name": self.name, "action": self.action, "able": self.able, "via": self.via, "steps": steps}
+        return {
+            "name": self.name,
+            "action": self.action,
+            "able": self.able,
+            "asks": bool(self.asked),
+            "via": self.via,
+            "steps": steps,
+        }
+
+    def for_revision(self, version: str) -> "Scenario":
+        """What a client of this revision must observe."""
+        return replace(self, steps=[step.for_revision(version) for step in self.steps])
 
     def lacking(self, result: dict) -> bool:
         """Whether the client's library said that it has no such thing."""
@@ -77,6 +96,16 @@ class Scenario:
         if not found and self.said is not None and result.get("said") != self.said:
             found.append(("log messages", self.said, result.get("said")))
         return found
+
+
+def unstructured(expected: Any) -> Any:
+    """The same value without structured copies of results."""
+    if isinstance(expected, list):
+        return [unstructured(each) for each in expected]
+    if not isinstance(expected, dict):
+        return expected
+    gone = {"structured": None, "copied": False}
+    return {key: gone[key] if key in gone else unstructured(each) for key, each in expected.items()}
 
 
 def describe(step: dict) -> str:
@@ -275,6 +304,8 @@ EVERYTHING_ALWAYS = {
 EVERYTHING_IF_ABLE = {"get-roots-list", "trigger-elicitation-request", "trigger-sampling-request"}
 # One needs a client that declares URL elicitation, the other is a tool that can only run as a task.
 EVERYTHING_PERHAPS = {"trigger-url-elicitation", "simulate-research-query"}
+# A revision without choices of several is asked about each, and the first is what the server suggests.
+CHOSEN_ONE_BY_ONE = {"untitledMultipleSelectEnum": ["Guitar"], "titledMultipleSelectEnum": ["fish-1"]}
 EVERYTHING_ACCEPTED = {
     "name": "person 1",
     "check": True,
@@ -303,7 +334,8 @@ def raw_result(result: dict) -> dict:
 
 def everything_elicitation(action: str) -> Scenario:
     told = {"action": "accept", "content": EVERYTHING_ACCEPTED} if action == "accept" else {"action": action}
-    step = Step(call("trigger-elicitation-request", {}), told, raw_result)
+    older = {"2025-06-18": told | {"content": EVERYTHING_ACCEPTED | CHOSEN_ONE_BY_ONE}} if action == "accept" else {}
+    step = Step(call("trigger-elicitation-request", {}), told, raw_result, older)
     return Scenario(action, [step], action, [EVERYTHING_QUESTION])
 
 
@@ -379,7 +411,9 @@ def everything_more() -> list[Scenario]:
 
 def everything() -> list[Scenario]:
     def listed(names: set[str]) -> Step:
-        return Step({"op": "list"}, [], lambda tools: sorted(names ^ (tools.keys() - EVERYTHING_PERHAPS)))
+        # Whoever cannot be asked is not offered what asks.
+        older = {"2025-03-26": sorted({"trigger-elicitation-request"} & names)}
+        return Step({"op": "list"}, [], lambda tools: sorted(names ^ (tools.keys() - EVERYTHING_PERHAPS)), older)
 
     failed = said("Invalid resourceId: -1. Must be a finite positive integer.", error=True)
     bad = call("get-resource-reference", {"resourceType": "Text", "resourceId": -1})
@@ -476,7 +510,7 @@ def demo() -> list[Scenario]:
             "call",
             [
                 Step(call("echo", {"text": "ä€ \"q\""}), said("ä€ \"q\"")),
-                Step(call("add", {"a": 2, "b": 3}), {"sum": 5}, lambda result: result["structured"]),
+                Step(call("add", {"a": 2, "b": 3}), {"structured": {"sum": 5}}, lambda result: {"structured": result["structured"]}),
             ],
         ),
         Scenario("error", [Step(call("fail", {"message": "no such luck"}), said("no such luck", error=True))]),

@@ -17,7 +17,7 @@ def field(name: str, schema: dict, message: str, ordinal: int):
     if options:
         return options[-1]
     if schema["type"] == "boolean":
-        return True
+        return schema.get("default", True)
     if schema["type"] in ("integer", "number"):
         low, high = schema.get("minimum", 1), schema.get("maximum", 9)
         return low + len(message) % int(high - low + 1)

@@ -99,6 +99,8 @@ async def one_call(moves, step: dict) -> dict:
         seen.append([progress, total, message])
 
     wanted = on_progress if step.get("progress") else None
+    if wanted and moves.cannot_hear_progress:
+        return {"lacks": "progress"}
     try:
         outcome = told(dump(await moves.call(step["tool"], step["arguments"], wanted)))
     except Exception as error:  # the job's answer is data, also when it is a failure
@@ -141,6 +143,9 @@ async def one_step(moves, asked: Asked, step: dict):
 async def one_scenario(job: dict, moves, asked: Asked, scenario: dict, outcome: dict) -> None:
     asked.begin(scenario.get("action", "accept"))
     outcome["asked"] = asked.log
+    if scenario.get("asks") and moves.lacks:
+        outcome.update(steps=[{"lacks": moves.lacks}], said=[], done=True)
+        return
     with anyio.fail_after(job["seconds"]):
         for step in scenario["steps"]:
             outcome["steps"].append(await one_step(moves, asked, step))

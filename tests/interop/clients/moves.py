@@ -4,6 +4,8 @@ Every move returns data and judges nothing. A library that has no such thing say
 of this run and not a list kept by hand.
 """
 
+import inspect
+
 import anyio
 
 import driver
@@ -13,7 +15,15 @@ TRIES = 5
 TRY_SECONDS = 2
 
 
+def takes(function, parameter: str) -> bool:
+    return parameter in inspect.signature(function).parameters
+
+
 class Moves:
+    lacks: str | None = None
+    """What scenarios that ask the person need and this library has no word for."""
+    cannot_hear_progress = False
+
     def __init__(self, session, asked: driver.Asked):
         self.session, self.asked = session, asked
 
@@ -28,6 +38,8 @@ class Moves:
         raise NotImplementedError
 
     async def cancel(self, step: dict) -> dict:
+        if self.cannot_hear_progress:
+            return {"lacks": "progress"}
         started = anyio.Event()
 
         async def on_progress(*_):
@@ -36,8 +48,11 @@ class Moves:
         answered = await self.abandon(started, step, on_progress)
         return {"started": started.is_set(), "answered": answered}
 
-    async def complete(self, step: dict) -> list[str]:
-        result = await self.session.complete(self.reference(step["ref"]), step["argument"], step.get("context"))
+    async def complete(self, step: dict) -> list[str] | dict:
+        known = [step["context"]] if "context" in step else []
+        if known and not takes(self.session.complete, "context_arguments"):
+            return {"lacks": "completion with context"}
+        result = await self.session.complete(self.reference(step["ref"]), step["argument"], *known)
         return result.completion.values
 
     def reference(self, ref: dict):
@@ -48,6 +63,8 @@ class Moves:
         raise NotImplementedError
 
     async def pages(self, step: dict) -> dict:
+        if not {"cursor", "params"} & inspect.signature(self.session.list_resources).parameters.keys():
+            return {"lacks": "pages"}
         uris, cursor, count = [], None, 0
         while count == 0 or (cursor is not None and count < step["most"]):
             resources, cursor = await self.page(cursor)

@@ -1,4 +1,5 @@
-"""Driver for PyPI `mcp` 1.x: `ClientSession`, the legacy era, over Streamable HTTP, HTTP+SSE or a command."""
+"""Driver for PyPI `mcp` 1.x, the newest release or an older one: `ClientSession`, the legacy era, over Streamable HTTP,
+HTTP+SSE or a command. What a release has no word for, it is asked itself (`lacks`)."""
 
 import warnings
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -7,17 +8,27 @@ import anyio
 from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client
 from pydantic import AnyUrl
 
 import driver
-from moves import TRIES, Moves
+from moves import TRIES, Moves, takes
 
 warnings.simplefilter("ignore", DeprecationWarning)  # tasks are said to leave this library
 
 
 class Moves1(Moves):
+    @property
+    def lacks(self) -> str | None:
+        return None if takes(ClientSession.__init__, "elicitation_callback") else "elicitation"
+
+    @property
+    def cannot_hear_progress(self) -> bool:
+        return not takes(self.session.call_tool, "progress_callback")
+
+    async def call(self, tool, arguments, on_progress=None):
+        wanted = {"progress_callback": on_progress} if on_progress else {}
+        return await self.session.call_tool(tool, arguments, **wanted)
+
     async def abandon(self, started, step, on_progress) -> bool:
         # The library has no way to cancel a request: its number is the next one that it gives.
         number = self.session._request_id
@@ -31,7 +42,8 @@ class Moves1(Moves):
             group.start_soon(call)
             await started.wait()
             params = types.CancelledNotificationParams(requestId=number, reason="no longer wanted")
-            await self.session.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
+            cancelled = types.CancelledNotification(method="notifications/cancelled", params=params)
+            await self.session.send_notification(types.ClientNotification(cancelled))
             with anyio.move_on_after(0.3):
                 while not answers:
                     await anyio.sleep(0.05)
@@ -42,7 +54,10 @@ class Moves1(Moves):
         return types.PromptReference.model_validate(ref)
 
     async def page(self, cursor):
-        result = await self.session.list_resources(params=types.PaginatedRequestParams(cursor=cursor))
+        if takes(self.session.list_resources, "params"):
+            result = await self.session.list_resources(params=types.PaginatedRequestParams(cursor=cursor))
+        else:
+            result = await self.session.list_resources(*[cursor] if cursor else [])
         return result.resources, result.nextCursor
 
     @asynccontextmanager
@@ -54,6 +69,8 @@ class Moves1(Moves):
             await self.session.unsubscribe_resource(AnyUrl(uri))
 
     async def task(self, step: dict) -> dict:
+        if not hasattr(self.session, "experimental"):
+            return await super().task(step)
         tasks = self.session.experimental
         started = (await tasks.call_tool_as_task(step["tool"], step["arguments"])).task
         if step["then"] == "cancel":
@@ -69,6 +86,18 @@ async def on_message(asked: driver.Asked, message) -> None:
         method = message.root.method.removeprefix("notifications/")
         uri = getattr(message.root.params, "uri", None)
         asked.hear(method, str(uri) if uri else None)
+
+
+async def streamable_http(stack: AsyncExitStack, url: str, headers: dict[str, str]):
+    """Imported here because the oldest release has none."""
+    from mcp.client import streamable_http as module
+
+    if not hasattr(module, "streamable_http_client"):
+        return module.streamablehttp_client(url, headers=headers)
+    from mcp.shared._httpx_utils import create_mcp_http_client
+
+    http = await stack.enter_async_context(create_mcp_http_client(headers=headers))
+    return module.streamable_http_client(url, http_client=http)
 
 
 @asynccontextmanager
@@ -96,15 +125,18 @@ async def connect(target: dict, mode: str, asked: driver.Asked):
         elif target.get("sse"):
             streams = await stack.enter_async_context(sse_client(target["url"], headers=headers))
         else:
-            http = await stack.enter_async_context(create_mcp_http_client(headers=headers))
-            streams = await stack.enter_async_context(streamable_http_client(target["url"], http_client=http))
+            streams = await stack.enter_async_context(await streamable_http(stack, target["url"], headers))
+        callbacks = {
+            "elicitation_callback": elicitation,
+            "sampling_callback": sampling,
+            "list_roots_callback": roots,
+        }
+        known = {name: given for name, given in callbacks.items() if takes(ClientSession.__init__, name)}
         session = await stack.enter_async_context(
             ClientSession(
                 streams[0],
                 streams[1],
-                elicitation_callback=elicitation if asked.able else None,
-                sampling_callback=sampling if asked.able else None,
-                list_roots_callback=roots if asked.able else None,
+                **(known if asked.able else {}),
                 logging_callback=said,
                 message_handler=message_handler,
             )
