@@ -47,7 +47,9 @@ class Client:
     runs: str | None = None
     """The Python environment, if it is not the driver's own name."""
     always_able: bool = False
-    """Its library declares that it can be asked whatever it is given."""
+    """It declares what it can be asked whatever it is told."""
+    never: frozenset[str] = frozenset()
+    """The capabilities that it does not declare though its revision has them."""
     package: str | None = None
     """The npm package, where one driver serves several."""
 
@@ -60,6 +62,11 @@ class Client:
     def plain(self) -> bool:
         """Speaks Streamable HTTP."""
         return not self.door and not self.sse and not self.bridge
+
+    @property
+    def declared(self) -> set[str]:
+        asks = {"elicitation"} if self.newest >= "2025-06-18" else set()
+        return {"roots", "sampling", *asks} - self.never
 
     @property
     def library(self) -> tuple:
@@ -91,8 +98,11 @@ CLIENTS = {
     "py-2024-11-05": Client("py1.py", "legacy", sse=True, newest="2024-11-05", runs="py-2024-11-05", always_able=True),
     "py-2025-03-26": Client("py1.py", "legacy", newest="2025-03-26", runs="py-2025-03-26"),
     "py-2025-06-18": Client("py1.py", "legacy", newest="2025-06-18", runs="py-2025-06-18"),
+    "fastmcp4-legacy": Client("fastmcp4.py", "legacy"),
+    "fastmcp4-auto": Client("fastmcp4.py", "auto"),
     "ts1": Client("ts1.mjs", "legacy", package="@modelcontextprotocol/sdk"),
     "ts1-2025-03-26": Client("ts1.mjs", "legacy", newest="2025-03-26", package="sdk-2025-03-26"),
+    "inspector": Client("inspector.mjs", "legacy", always_able=True, never=frozenset({"elicitation", "sampling"})),
     "mcp-remote": Client("py1.py", "legacy", bridge="mcp-remote"),
 }
 
@@ -219,7 +229,7 @@ class Matrix:
     def scenarios(self, client: Client, server: str) -> list[scenarios.Scenario]:
         spec = self.servers[server]
         version = client.version(spec, self.options.direct)
-        return [scenario.for_revision(version) for scenario in spec.family()]
+        return [scenario.for_client(version, client.declared) for scenario in spec.family()]
 
     def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
         spec = CLIENTS[client]

@@ -33,9 +33,14 @@ class Step:
     older: dict[str, Any] = field(default_factory=dict)
     """What clients up to a revision must observe instead."""
 
-    def for_revision(self, version: str) -> "Step":
+    absent: dict[str, str] = field(default_factory=dict)
+    """For a list: the tool that a server does not offer to whoever does not declare this capability."""
+
+    def for_client(self, version: str, declared: set[str]) -> "Step":
         known = [expected for newest, expected in sorted(self.older.items()) if version <= newest]
         expected = known[0] if known else self.expected
+        if self.absent:
+            expected = sorted(tool for capability, tool in self.absent.items() if capability not in declared)
         return replace(self, expected=expected if version >= STRUCTURED_SINCE else unstructured(expected))
 
 
@@ -63,14 +68,18 @@ class Scenario:
             "name": self.name,
             "action": self.action,
             "able": self.able,
-            "asks": bool(self.asked),
+            "needs": self.needs(),
             "via": self.via,
             "steps": steps,
         }
 
-    def for_revision(self, version: str) -> "Scenario":
-        """What a client of this revision must observe."""
-        return replace(self, steps=[step.for_revision(version) for step in self.steps])
+    def needs(self) -> list[str]:
+        """What the server asks in it."""
+        return (["elicitation"] if self.asked else []) + ([self.name] if self.name in ("sampling", "roots") else [])
+
+    def for_client(self, version: str, declared: set[str]) -> "Scenario":
+        """What a client of this revision that declares these capabilities must observe."""
+        return replace(self, steps=[step.for_client(version, declared) for step in self.steps])
 
     def lacking(self, result: dict) -> bool:
         """Whether the client's library said that it has no such thing."""
@@ -301,7 +310,11 @@ EVERYTHING_ALWAYS = {
     "toggle-subscriber-updates", "trigger-elicitation-request", "trigger-long-running-operation",
     "trigger-sampling-request",
 }  # fmt: skip
-EVERYTHING_IF_ABLE = {"get-roots-list", "trigger-elicitation-request", "trigger-sampling-request"}
+EVERYTHING_IF_ABLE = {
+    "roots": "get-roots-list",
+    "elicitation": "trigger-elicitation-request",
+    "sampling": "trigger-sampling-request",
+}
 # One needs a client that declares URL elicitation, the other is a tool that can only run as a task.
 EVERYTHING_PERHAPS = {"trigger-url-elicitation", "simulate-research-query"}
 # A revision without choices of several is asked about each, and the first is what the server suggests.
@@ -410,10 +423,8 @@ def everything_more() -> list[Scenario]:
 
 
 def everything() -> list[Scenario]:
-    def listed(names: set[str]) -> Step:
-        # Whoever cannot be asked is not offered what asks.
-        older = {"2025-03-26": sorted({"trigger-elicitation-request"} & names)}
-        return Step({"op": "list"}, [], lambda tools: sorted(names ^ (tools.keys() - EVERYTHING_PERHAPS)), older)
+    def listed(names: set[str], absent: dict[str, str]) -> Step:
+        return Step({"op": "list"}, [], lambda tools: sorted(names ^ (tools.keys() - EVERYTHING_PERHAPS)), absent=absent)
 
     failed = said("Invalid resourceId: -1. Must be a finite positive integer.", error=True)
     bad = call("get-resource-reference", {"resourceType": "Text", "resourceId": -1})
@@ -428,7 +439,7 @@ def everything() -> list[Scenario]:
     operation = {"duration": 0.2, "steps": 5}
     missing = said("no such tool, so there is nothing to expect")
     return [
-        Scenario("list", [listed(EVERYTHING_ALWAYS)]),
+        Scenario("list", [listed(EVERYTHING_ALWAYS, EVERYTHING_IF_ABLE)]),
         Scenario(
             "call",
             [
@@ -468,7 +479,7 @@ def everything() -> list[Scenario]:
         *everything_more(),
         Scenario(
             "plain",
-            [listed(EVERYTHING_ALWAYS - EVERYTHING_IF_ABLE), Step(call("echo", {"message": "p"}), said("Echo: p"))],
+            [listed(EVERYTHING_ALWAYS - set(EVERYTHING_IF_ABLE.values()), {}), Step(call("echo", {"message": "p"}), said("Echo: p"))],
             able=False,
         ),
     ]

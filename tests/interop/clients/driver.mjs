@@ -2,7 +2,8 @@
 // both, `answers.py` the rules by which questions are answered, `moves.py` what each move gives. It judges nothing.
 //
 // A library is `{newClient(job, asked), transport(target), version(client), call(client, step, options)}` and, where it has
-// them, `watching`, `level`, `task` of its own; `lacks` names what its job cannot be done with.
+// them, `watching`, `level`, `task` of its own; `lacks` names what a server may ask and it has no word for, and `only` the
+// steps that it can do if they are not all.
 import { readFileSync } from 'node:fs';
 
 export const ABLE = { elicitation: { form: {} }, sampling: {}, roots: {} };
@@ -114,7 +115,9 @@ async function oneCall(library, client, step) {
     : undefined;
   let outcome;
   try {
-    outcome = told(await library.call(client, step, options));
+    const result = await library.call(client, step, options);
+    if (result.lacks) return result;
+    outcome = told(result);
   } catch (error) {
     outcome = failure(error);
   }
@@ -200,6 +203,7 @@ const MOVES = {
 };
 
 async function oneStep(library, client, asked, step) {
+  if (library.only && !library.only.includes(step.op)) return { lacks: step.op };
   if (step.op === 'list') {
     const { tools } = await client.listTools();
     const shape = tool => ({ description: tool.description ?? null, inputSchema: tool.inputSchema });
@@ -242,7 +246,7 @@ async function oneScenario(library, job, client, asked, scenario) {
   console.error(`--- ${scenario.name}`);
   asked.begin(scenario.action ?? 'accept');
   const outcome = { steps: [], asked: asked.log, version: library.version(client) };
-  const lacks = scenario.asks ? library.lacks : undefined;
+  const lacks = scenario.needs.find(need => library.lacks?.includes(need));
   if (lacks) return { ...outcome, steps: [{ lacks }], said: [] };
   const steps = async () => {
     for (const step of scenario.steps) outcome.steps.push(await oneStep(library, client, asked, step));

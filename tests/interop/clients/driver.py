@@ -1,7 +1,7 @@
 """The part that both Python drivers share: read a job from stdin, run its scenarios, print one JSON document.
 
 A job is `{"target": {"url", "bearer"} | {"command", "args"}, "mode", "seconds", "scenarios": [...]}`; a scenario is
-`{"name", "action", "able", "steps": [...]}` with steps `{"op": "list"}`, `{"op": "call", "tool", "arguments"}`,
+`{"name", "action", "able", "needs", "steps": [...]}` with steps `{"op": "list"}`, `{"op": "call", "tool", "arguments"}`,
 `{"op": "together", "calls": [...]}`, `{"op": "until_asked", "kind", "seconds"}`, and what a library does in its own way
 (`moves.py`): `level`, `cancel`, `watch`, `complete`, `pages`, `task`. Over HTTP each scenario gets a connection of its
 own, through `target["routes"][via]` if it says `via`; a command, which takes long to start, is kept until a scenario
@@ -118,7 +118,7 @@ def failure(error: BaseException) -> dict:
 
 async def one_step(moves, asked: Asked, step: dict):
     if step["op"] == "list":
-        tools = [dump(tool) for tool in (await moves.session.list_tools()).tools]
+        tools = [dump(tool) for tool in await moves.tools()]
         return {tool["name"]: {key: tool.get(key) for key in ("description", "inputSchema")} for tool in tools}
     if step["op"] == "until_asked":
         return await asked.until(step["kind"], step["seconds"])
@@ -143,8 +143,8 @@ async def one_step(moves, asked: Asked, step: dict):
 async def one_scenario(job: dict, moves, asked: Asked, scenario: dict, outcome: dict) -> None:
     asked.begin(scenario.get("action", "accept"))
     outcome["asked"] = asked.log
-    if scenario.get("asks") and moves.lacks:
-        outcome.update(steps=[{"lacks": moves.lacks}], said=[], done=True)
+    for need in moves.lacks & set(scenario["needs"]):
+        outcome.update(steps=[{"lacks": need}], said=[], done=True)
         return
     with anyio.fail_after(job["seconds"]):
         for step in scenario["steps"]:

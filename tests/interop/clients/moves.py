@@ -1,4 +1,4 @@
-"""What both Python libraries do, but not by the same names. `py1.py` and `py2.py` fill in the differences.
+"""What all Python libraries do, but not by the same names. The drivers fill in the differences.
 
 Every move returns data and judges nothing. A library that has no such thing says so (`lacks`), which is an observation
 of this run and not a list kept by hand.
@@ -11,6 +11,8 @@ import anyio
 import driver
 
 LISTS = {"prompts/list_changed": "prompts", "resources/list_changed": "resources", "tools/list_changed": "tools"}
+MODERN = "2026-07-28"
+LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 TRIES = 5
 TRY_SECONDS = 2
 
@@ -20,9 +22,12 @@ def takes(function, parameter: str) -> bool:
 
 
 class Moves:
-    lacks: str | None = None
-    """What scenarios that ask the person need and this library has no word for."""
+    lacks: frozenset[str] = frozenset()
+    """What a server may ask and this library has no word for."""
     cannot_hear_progress = False
+    cannot_page = False
+    meta: dict | None = None
+    """What goes with each request of the newest revision."""
 
     def __init__(self, session, asked: driver.Asked):
         self.session, self.asked = session, asked
@@ -30,12 +35,31 @@ class Moves:
     async def call(self, tool: str, arguments: dict, on_progress=None):
         return await self.session.call_tool(tool, arguments, progress_callback=on_progress)
 
+    @property
+    def modern(self) -> bool:
+        return getattr(self.session, "protocol_version", None) == MODERN
+
+    async def tools(self) -> list:
+        return (await self.session.list_tools()).tools
+
     async def level(self, step: dict) -> None:
-        await self.session.set_logging_level(step["level"])
+        if self.modern:
+            self.meta = {LOG_LEVEL: step["level"]}
+        else:
+            await self.session.set_logging_level(step["level"])
 
     async def abandon(self, started: anyio.Event, step: dict, on_progress) -> bool:
         """Calls, and cancels once `started` is set; whether an answer came nevertheless."""
-        raise NotImplementedError
+        answers = []
+        async with anyio.create_task_group() as group:
+
+            async def call():
+                answers.append(await self.call(step["tool"], step["arguments"], on_progress))
+
+            group.start_soon(call)
+            await started.wait()
+            group.cancel_scope.cancel()
+        return bool(answers)
 
     async def cancel(self, step: dict) -> dict:
         if self.cannot_hear_progress:
@@ -63,7 +87,7 @@ class Moves:
         raise NotImplementedError
 
     async def pages(self, step: dict) -> dict:
-        if not {"cursor", "params"} & inspect.signature(self.session.list_resources).parameters.keys():
+        if self.cannot_page:
             return {"lacks": "pages"}
         uris, cursor, count = [], None, 0
         while count == 0 or (cursor is not None and count < step["most"]):

@@ -18,8 +18,12 @@ warnings.simplefilter("ignore", DeprecationWarning)  # tasks are said to leave t
 
 class Moves1(Moves):
     @property
-    def lacks(self) -> str | None:
-        return None if takes(ClientSession.__init__, "elicitation_callback") else "elicitation"
+    def lacks(self) -> frozenset[str]:
+        return frozenset() if takes(ClientSession.__init__, "elicitation_callback") else frozenset({"elicitation"})
+
+    @property
+    def cannot_page(self) -> bool:
+        return not takes(self.session.list_resources, "cursor") and not takes(self.session.list_resources, "params")
 
     @property
     def cannot_hear_progress(self) -> bool:

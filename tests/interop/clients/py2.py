@@ -14,40 +14,14 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 import driver
 from moves import TRIES, Moves
 
-MODERN = "2026-07-28"
-LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 EVENTS = {"PromptsListChanged": "prompts/list_changed", "ResourcesListChanged": "resources/list_changed"}
 
 warnings.simplefilter("ignore")  # what the newest revision removed is used on purpose with older servers
 
 
 class Moves2(Moves):
-    meta: dict | None = None
-
-    @property
-    def modern(self) -> bool:
-        return self.session.protocol_version == MODERN
-
     async def call(self, tool, arguments, on_progress=None):
         return await self.session.call_tool(tool, arguments, progress_callback=on_progress, meta=self.meta)
-
-    async def level(self, step: dict) -> None:
-        if self.modern:
-            self.meta = {LOG_LEVEL: step["level"]}
-        else:
-            await super().level(step)
-
-    async def abandon(self, started, step, on_progress) -> bool:
-        answers = []
-        async with anyio.create_task_group() as group:
-
-            async def call():
-                answers.append(await self.call(step["tool"], step["arguments"], on_progress))
-
-            group.start_soon(call)
-            await started.wait()
-            group.cancel_scope.cancel()
-        return bool(answers)
 
     def reference(self, ref: dict):
         return types.PromptReference.model_validate(ref)

@@ -17,11 +17,11 @@ const NOTICES = {
   'resources/list_changed': types.ResourceListChangedNotificationSchema,
 };
 // The releases before 2025-06-18 have no word for a question to the person.
-const lacks = types.ElicitRequestSchema ? undefined : 'elicitation';
+const lacks = types.ElicitRequestSchema ? [] : ['elicitation'];
 
 function newClient(job, asked) {
   const { elicitation, ...older } = ABLE;
-  const able = lacks ? older : { ...older, elicitation };
+  const able = types.ElicitRequestSchema ? { ...older, elicitation } : older;
   const client = new Client({ name: 'interop-ts1', version: '1.0.0' }, { capabilities: asked.able ? able : {} });
   client.onerror = error => console.error(error);
   client.setNotificationHandler(types.LoggingMessageNotificationSchema, ({ params }) => {
@@ -31,7 +31,7 @@ function newClient(job, asked) {
     client.setNotificationHandler(schema, message => asked.hear(kind, message.params?.uri));
   }
   if (!asked.able) return client;
-  if (!lacks) client.setRequestHandler(types.ElicitRequestSchema, request => asked.elicitation(request.params));
+  if (!lacks.length) client.setRequestHandler(types.ElicitRequestSchema, request => asked.elicitation(request.params));
   client.setRequestHandler(types.CreateMessageRequestSchema, request => asked.sampling(request.params));
   client.setRequestHandler(types.ListRootsRequestSchema, () => asked.roots());
   return client;
