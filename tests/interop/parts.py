@@ -85,14 +85,19 @@ def http_server(processes: Processes, name: str, command: tuple[str, ...]) -> in
     return ports[0]
 
 
+def driver_command(stack: Path, client) -> list[str]:
+    driver = HERE / "clients" / client.driver
+    if driver.suffix == ".mjs":
+        return [str(stack / "node/node_modules/.bin/node"), str(driver)]
+    if driver.suffix == ".py":
+        return [str(stack / (client.runs or driver.stem) / "bin/python"), str(driver)]
+    return [str(stack / client.driver)]
+
+
 def drive(processes: Processes, stack: Path, client, job: dict, label: str) -> dict[str, dict]:
     """Runs one driver on one job. A driver that breaks or hangs is an observation for each of its scenarios."""
-    if client.driver.endswith(".mjs"):
-        interpreter = stack / "node/node_modules/.bin/node"
-    else:
-        interpreter = stack / (client.runs or client.driver.removesuffix(".py")) / "bin/python"
     environment = {**os.environ, "PORTREEVE_STACK": str(stack), "PYTHONUNBUFFERED": "1", **client.environment}
-    command = [str(interpreter), str(HERE / "clients" / client.driver)]
+    command = driver_command(stack, client)
     child = processes.start(command, label, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     try:
         output, _ = child.communicate(json.dumps(job).encode(), job["budget"] + 2 * job["seconds"])

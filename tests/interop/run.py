@@ -84,6 +84,7 @@ class Client:
         return {"INTEROP_PACKAGE": self.package} if self.package else {}
 
 
+RMCP = "rmcp/debug/rmcp-client"
 CLIENTS = {
     "py1": Client("py1.py", "legacy"),
     "py2-legacy": Client("py2.py", "legacy"),
@@ -100,6 +101,9 @@ CLIENTS = {
     "py-2025-06-18": Client("py1.py", "legacy", newest="2025-06-18", runs="py-2025-06-18"),
     "fastmcp4-legacy": Client("fastmcp4.py", "legacy"),
     "fastmcp4-auto": Client("fastmcp4.py", "auto"),
+    "rmcp-legacy": Client(RMCP, "legacy"),
+    "rmcp-modern": Client(RMCP, MODERN),
+    "rmcp-auto": Client(RMCP, "auto"),
     "ts1": Client("ts1.mjs", "legacy", package="@modelcontextprotocol/sdk"),
     "ts1-2025-03-26": Client("ts1.mjs", "legacy", newest="2025-03-26", package="sdk-2025-03-26"),
     "inspector": Client("inspector.mjs", "legacy", always_able=True, never=frozenset({"elicitation", "sampling"})),
