@@ -73,7 +73,7 @@ class Client:
         return self.driver, self.runs, self.package
 
     def can_do_without(self, server: "Server") -> bool:
-        return self.speaks_to(server) and self.plain and not server.builtin
+        return self.speaks_to(server) and self.plain and not server.own
 
     def speaks_to(self, server: "Server") -> bool:
         spoken = self.version(server, True)
@@ -84,6 +84,7 @@ class Client:
         return {"INTEROP_PACKAGE": self.package} if self.package else {}
 
 
+ALL = "all"
 RMCP = "rmcp/debug/rmcp-client"
 CLIENTS = {
     "py1": Client("py1.py", "legacy"),
@@ -118,9 +119,15 @@ class Server:
     http: bool
     family: Callable[[], list[scenarios.Scenario]]
     builtin: str | None = None
-    """Part of the gateway, so never reached directly."""
     sse: bool = False
     """Over HTTP+SSE of revision 2024-11-05."""
+    together: bool = False
+    """The gateway's address of all servers."""
+
+    @property
+    def own(self) -> bool:
+        """Part of the gateway, so never reached directly."""
+        return self.together or self.builtin is not None
 
     def entry(self, url: str | None) -> dict:
         """What the gateway's configuration says about it."""
@@ -137,6 +144,10 @@ def servers(stack: Path) -> dict[str, Server]:
     preload = ("--import", (HERE / "servers/loopback.mjs").as_uri())
     one = (str(stack / "py1/bin/python"), str(HERE / "servers/py1.py"))
     two = (str(stack / "py2/bin/python"), str(HERE / "servers/py2.py"))
+    four = (str(stack / "fastmcp4/bin/python"), str(HERE / "servers/fastmcp4.py"))
+    two_ts = (node, str(HERE / "servers/server2.mjs"), str(stack))
+    rust = str(stack / "rmcp/debug/rmcp-server")
+    core = partial(scenarios.core, scenarios.CORE_TOOLS, "{}")
     both, everything = (LEGACY, MODERN), scenarios.everything
     with_tasks = partial(scenarios.ours, has_tasks=True)
     modern = partial(scenarios.ours, resumes=False)
@@ -150,7 +161,14 @@ def servers(stack: Path) -> dict[str, Server]:
         "py2-modern-http": Server((*two, "modern", "http"), (MODERN,), True, modern),
         "everything-sse": Server((node, *preload, entry, "sse"), (LEGACY,), True, everything, sse=True),
         "py1-sse": Server((*one, "sse"), (LEGACY,), True, with_tasks, sse=True),
+        "fastmcp4-stdio": Server((*four, "stdio"), both, False, core),
+        "fastmcp4-http": Server((*four, "http"), both, True, core),
+        "server2-stdio": Server((*two_ts, "stdio"), both, False, core),
+        "server2-http": Server((*two_ts, "http"), both, True, core),
+        "rmcp-stdio": Server((rust, "stdio"), both, False, core),
+        "rmcp-http": Server((rust, "http"), both, True, core),
         "demo": Server((), both, False, scenarios.demo, builtin="demo"),
+        ALL: Server((), both, False, scenarios.together, together=True),
     }
 
 
@@ -168,7 +186,7 @@ class Matrix:
         self.gateway: Gateway | None = None
         self.before: Cutter | None = None
         # What a server says over a pipe names no call, so it can be told whose it is only while there is one caller.
-        self.alone = {name: threading.Lock() for name, spec in self.columns.items() if not spec.http and not spec.builtin}
+        self.alone = {name: threading.Lock() for name, spec in self.columns.items() if not spec.http and not spec.own}
         self.direct_seen: dict[tuple[str, str, str], dict] = {}
         self.results: dict[tuple[str, str], dict[str, list]] = {}
         self.not_offered: dict[tuple[str, str], list[str]] = {}
@@ -179,6 +197,8 @@ class Matrix:
     def start(self) -> None:
         entries = {}
         for name, spec in self.columns.items():
+            if spec.together:
+                continue
             if spec.http:
                 port = http_server(self.processes, name, spec.command)
                 path = "sse" if spec.sse else "mcp"
@@ -201,14 +221,17 @@ class Matrix:
                 return as_command(spec.command)
             routes = {"client": f"http://127.0.0.1:{self.cutters[server].port}/mcp"} if server in self.cutters else {}
             return {"url": self.urls[server], "sse": spec.sse, "routes": routes}
+        together = self.servers[server].together
         if client.door:
-            return as_command((self.options.portreeve, "stdio", server, *self.gateway.door_options))
+            which = () if together else (server,)
+            return as_command((self.options.portreeve, "stdio", *which, *self.gateway.door_options))
+        path = "" if together else f"/{server}"
         if client.sse:
-            return {"url": f"{self.gateway.url}/sse/{server}", "sse": True, "bearer": self.options.key}
-        url = f"{self.gateway.url}/mcp/{server}"
+            return {"url": f"{self.gateway.url}/sse{path}", "sse": True, "bearer": self.options.key}
+        url = f"{self.gateway.url}/mcp{path}"
         if client.bridge:
             return as_command(self.bridge(client.bridge, url))
-        routes = {"client": f"http://127.0.0.1:{self.before.port}/mcp/{server}", "server": f"{url}-cut"}
+        routes = {"client": f"http://127.0.0.1:{self.before.port}/mcp{path}", "server": f"{url}-cut"}
         return {"url": url, "bearer": self.options.key, "routes": routes}
 
     def bridge(self, program: str, url: str) -> tuple[str, ...]:
@@ -233,7 +256,8 @@ class Matrix:
     def scenarios(self, client: Client, server: str) -> list[scenarios.Scenario]:
         spec = self.servers[server]
         version = client.version(spec, self.options.direct)
-        return [scenario.for_client(version, client.declared) for scenario in spec.family()]
+        family = spec.family(self.columns) if spec.together else spec.family()
+        return [scenario.for_client(version, client.declared) for scenario in family]
 
     def run(self, client: str, server: str, names: list[str] | None, direct: bool) -> dict[str, dict]:
         spec = CLIENTS[client]
@@ -281,7 +305,7 @@ class Matrix:
         version = client.version(self.servers[server], self.options.direct)
         if not found and result.get("version") != version:
             found = [("negotiated version", version, result.get("version"))]
-        if not found and scenario.name == "list" and not self.options.direct and not self.servers[server].builtin:
+        if not found and scenario.name == "list" and not self.options.direct and not self.servers[server].own:
             found = self.judge_list(client, server, result)
         return found
 
@@ -318,7 +342,7 @@ class Matrix:
         accident must not excuse the gateway. What else fails directly too is added to the differences.
         """
         by_name = {scenario.name: scenario for scenario in self.scenarios(CLIENTS[client], server)}
-        if self.options.direct or self.servers[server].builtin:
+        if self.options.direct or self.servers[server].own:
             return [name for name in wrong if not by_name[name].offered]
         reference, refused = self.reference(CLIENTS[client], server), []
         names = [name for name in wrong if self.is_for(by_name[name], CLIENTS[reference], server, True)]

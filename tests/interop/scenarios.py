@@ -10,7 +10,7 @@ import sys
 import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterable
 
 sys.path.insert(0, str(Path(__file__).parent / "clients"))
 import answers  # noqa: E402
@@ -142,6 +142,7 @@ OUR_TOOLS = [
     "add", "ask", "ask_both", "ask_twice", "echo", "fail", "grow", "hang", "log", "progress", "roots", "sample", "slow",
     "stopped", "touch",
 ]  # fmt: skip
+CORE_TOOLS = ["add", "ask", "ask_both", "ask_twice", "echo", "fail", "progress", "roots", "sample", "slow"]
 HEARD = {"heard": True, "failed": [], "has": True}
 LEGACY = "2025-11-25"
 OUTCOME_UNKNOWN = -31004
@@ -269,20 +270,18 @@ def cut(of: Step, behind: Step, resumes: bool) -> list[Scenario]:
     ]
 
 
-def ours(has_tasks: bool = False, resumes: bool = True) -> list[Scenario]:
+def core(tools: list[str], failed: str) -> list[Scenario]:
+    """What every server of ours has; `failed` is how its library words the error of a tool."""
     added = {"error": False, "content": ["5"], "structured": {"result": 5}}
-    failed = {"error": True, "content": ["Error executing tool fail: no such luck: ä€"], "structured": None}
+    refused = {"error": True, "content": [failed.format("no such luck: ä€")], "structured": None}
+    echoed = Step(call("echo", {"text": "ä€ \"q\""}), text("ä€ \"q\""))
     moving = Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)})
-    # Before the gateway long enough to go on after the stream has been taken up again. Behind it all is over by then:
-    # the Python servers lose what they say while they replay.
-    many = Step(call("progress", {"steps": 20}, True), text("20 steps") | {"progress": steps_of(20)[:-1]}, but_the_last_step)
-    few = Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)[:-1]}, but_the_last_step)
     two, two_asked = twice()
     model = {"model": answers.MODEL, "text": "sampled: say it"}
     return [
-        Scenario("list", [Step({"op": "list"}, OUR_TOOLS, sorted)]),
-        Scenario("call", [Step(call("echo", {"text": "ä€ \"q\""}), text("ä€ \"q\"")), Step(call("add", {"a": 2, "b": 3}), added)]),
-        Scenario("error", [Step(call("fail", {"reason": "no such luck: ä€"}), failed)]),
+        Scenario("list", [Step({"op": "list"}, tools, sorted)]),
+        Scenario("call", [echoed, Step(call("add", {"a": 2, "b": 3}), added)]),
+        Scenario("error", [Step(call("fail", {"reason": "no such luck: ä€"}), refused)]),
         *(Scenario(a, [asked_once(a)], a, [f"token {a}-1?"]) for a in ("accept", "decline", "cancel")),
         Scenario("two", [two], asked=two_asked),
         Scenario("both", [both()], asked=["left bo?", "right bo?"]),
@@ -290,6 +289,16 @@ def ours(has_tasks: bool = False, resumes: bool = True) -> list[Scenario]:
         Scenario("sampling", [Step(call("sample", {"prompt": "say it"}), value(model), parsed)]),
         Scenario("roots", [Step(call("roots", {}), value(answers.ROOTS), parsed)]),
         Scenario("progress", [moving]),
+    ]
+
+
+def ours(has_tasks: bool = False, resumes: bool = True) -> list[Scenario]:
+    # Before the gateway long enough to go on after the stream has been taken up again. Behind it all is over by then:
+    # the Python servers lose what they say while they replay.
+    many = Step(call("progress", {"steps": 20}, True), text("20 steps") | {"progress": steps_of(20)[:-1]}, but_the_last_step)
+    few = Step(call("progress", {"steps": 5}, True), text("5 steps") | {"progress": steps_of(5)[:-1]}, but_the_last_step)
+    return [
+        *core(OUR_TOOLS, "Error executing tool fail: {}"),
         logged(),
         cancelled(),
         updated(),
@@ -542,4 +551,56 @@ def demo() -> list[Scenario]:
         ),
         Scenario("roots", [Step(call("list_roots", {}), roots)]),
         Scenario("progress", [Step(countdown, [[1, 3], [2, 3], [3, 3]], lambda r: [p[:2] for p in r["progress"]])]),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- all servers together
+
+
+def prefixed(server: str, step: Step) -> Step:
+    """The same step at the address of all servers, where names say whose they are."""
+    do = dict(step.do)
+    for key in ("tool", "name"):
+        if key in do:
+            do[key] = f"{server}_{do[key]}"
+    if "calls" in do:
+        do["calls"] = [{**each, "tool": f"{server}_{each['tool']}"} for each in do["calls"]]
+    if "ref" in do:
+        do["ref"] = {**do["ref"], "name": f"{server}_{do['ref']['name']}"}
+    return replace(step, do=do)
+
+
+def together(servers: Iterable[str]) -> list[Scenario]:
+    """What the servers of ours do, each asked by its own name for things, on one connection."""
+    known = {"py1-": OUR_TOOLS, "py2-": OUR_TOOLS, "fastmcp4-": CORE_TOOLS, "server2-": CORE_TOOLS, "rmcp-": CORE_TOOLS}
+    tools = {server: known[kind] for server in servers for kind in known if server.startswith(kind)}
+    every = {f"{server}_{tool}" for server, names in tools.items() for tool in names}
+    full = {server for server, names in tools.items() if names is OUR_TOOLS and not server.endswith("stdio")}
+
+    def at_each(some: Iterable[str], make: Callable[[str], list[Step]]) -> list[Step]:
+        return [prefixed(server, step) for server in some for step in make(server)]
+
+    def only(scenario: Scenario) -> Callable[[str], list[Step]]:
+        return lambda server: scenario.steps
+
+    asking = {server: f"of {server}" for server in tools}
+    # The gateway says in front of a question which server asks.
+    asked = {server: f"{server}: token {token}?" for server, token in asking.items()}
+
+    def ask(server: str) -> list[Step]:
+        expected = value({"token": asking[server], "told": reply(asked[server])})
+        return [Step(call("ask", {"token": asking[server]}), expected, parsed)]
+
+    core_of = {scenario.name: scenario for scenario in core(CORE_TOOLS, "{}")}
+    listed = Step({"op": "list"}, [], lambda seen: sorted(every - seen.keys()))
+    return [
+        Scenario("list", [listed]),
+        Scenario("call", at_each(tools, only(core_of["call"]))),
+        Scenario("accept", at_each(tools, ask), asked=list(asked.values())),
+        Scenario("sampling", at_each(tools, only(core_of["sampling"]))),
+        Scenario("roots", at_each(tools, only(core_of["roots"]))),
+        Scenario("progress", at_each(tools, only(core_of["progress"]))),
+        Scenario("cancel-call", at_each(sorted(full), lambda server: cancelled().steps)),
+        Scenario("completion", at_each(sorted(full), lambda server: completed().steps)),
+        Scenario("changed", at_each(sorted(full), lambda server: changed().steps)),
     ]

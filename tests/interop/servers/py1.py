@@ -241,6 +241,10 @@ async def call_tool(name: str, arguments: dict):
 
     async def work(task):
         text = await slow(**arguments)
+        known = await support.store.get_task(task.task_id)
+        if known is None or known.status == "cancelled":
+            # The library brings the whole process down when the work of a cancelled task ends.
+            await asyncio.Event().wait()
         return CallToolResult(content=[TextContent(type="text", text=text)], structuredContent={"result": text})
 
     return await context.run_task(work)

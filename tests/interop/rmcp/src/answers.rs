@@ -17,14 +17,20 @@ pub fn elicitation(params: &Value, action: &str, ordinal: usize) -> Value {
     }
     let message = params["message"].as_str().unwrap_or_default();
     let properties = params["requestedSchema"]["properties"].as_object();
-    let answered = properties.into_iter().flatten().map(|(name, schema)| (name.clone(), field(name, schema, message, ordinal)));
+    let answered = properties
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| (name.clone(), field(name, schema, message, ordinal)));
     json!({"action": "accept", "content": answered.collect::<Map<_, _>>()})
 }
 
 fn options(schema: &Value) -> Option<Value> {
     let titled = |list: &Value| list.as_array()?.last()?.get("const").cloned();
     let plain = |list: &Value| list.as_array()?.last().cloned();
-    schema.get("enum").and_then(plain).or_else(|| schema.get("oneOf").or(schema.get("anyOf")).and_then(titled))
+    schema
+        .get("enum")
+        .and_then(plain)
+        .or_else(|| schema.get("oneOf").or(schema.get("anyOf")).and_then(titled))
 }
 
 fn field(name: &str, schema: &Value, message: &str, ordinal: usize) -> Value {
@@ -37,7 +43,9 @@ fn field(name: &str, schema: &Value, message: &str, ordinal: usize) -> Value {
     match schema["type"].as_str() {
         Some("boolean") => schema.get("default").cloned().unwrap_or(json!(true)),
         Some("integer" | "number") => {
-            let bound = |key: &str, otherwise| schema.get(key).and_then(Value::as_f64).map_or(otherwise, |bound| bound as u64);
+            let bound = |key: &str, otherwise| {
+                schema.get(key).and_then(Value::as_f64).map_or(otherwise, |bound| bound as u64)
+            };
             let (low, high) = (bound("minimum", 1), bound("maximum", 9));
             json!(low + message.chars().count() as u64 % (high - low + 1))
         }
@@ -52,7 +60,10 @@ fn field(name: &str, schema: &Value, message: &str, ordinal: usize) -> Value {
 }
 
 pub fn sampled_text(params: &Value) -> String {
-    let content = params["messages"].as_array().and_then(|all| all.last()).map_or(&Value::Null, |last| &last["content"]);
+    let content = params["messages"]
+        .as_array()
+        .and_then(|all| all.last())
+        .map_or(&Value::Null, |last| &last["content"]);
     let first = content.get(0).unwrap_or(content);
     format!("sampled: {}", first["text"].as_str().unwrap_or_default())
 }

@@ -4,8 +4,9 @@ use crate::{about, answers};
 use rmcp::{
     ClientHandler, ErrorData,
     model::{
-        ClientConfig, CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult, ListRootsResult,
-        LoggingMessageNotificationParam, ProgressNotificationParam, ResourceUpdatedNotificationParam,
+        ClientConfig, CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult,
+        ListRootsResult, LoggingMessageNotificationParam, ProgressNotificationParam,
+        ResourceUpdatedNotificationParam,
     },
     service::{NotificationContext, RequestContext, RoleClient},
 };
@@ -66,7 +67,8 @@ impl Asked {
     }
 
     pub async fn until_heard(&self, kind: &str, uri: Option<&str>, within: Duration) -> bool {
-        self.until(within, |memory| memory.heard.iter().any(|(of, at)| of == kind && at.as_deref() == uri)).await
+        self.until(within, |memory| memory.heard.iter().any(|(of, at)| of == kind && at.as_deref() == uri))
+            .await
     }
 
     pub async fn until_progress(&self, token: &Value, within: Duration) -> bool {
@@ -133,7 +135,9 @@ impl ClientHandler for Asked {
         let text = answers::sampled_text(&plain(&params));
         self.note("sampling", Some(&text));
         let content = json!({"type": "text", "text": text});
-        made(json!({"role": "assistant", "model": answers::MODEL, "content": content, "stopReason": "endTurn"}))
+        made(
+            json!({"role": "assistant", "model": answers::MODEL, "content": content, "stopReason": "endTurn"}),
+        )
     }
 
     async fn list_roots(&self, _: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
@@ -148,12 +152,20 @@ impl ClientHandler for Asked {
         self.news.notify_waiters();
     }
 
-    async fn on_logging_message(&self, params: LoggingMessageNotificationParam, _: NotificationContext<RoleClient>) {
+    async fn on_logging_message(
+        &self,
+        params: LoggingMessageNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
         let params = plain(&params);
         self.memory().said.push(json!([params["level"], params["data"]]));
     }
 
-    async fn on_resource_updated(&self, params: ResourceUpdatedNotificationParam, _: NotificationContext<RoleClient>) {
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
         self.hear("resources/updated", Some(params.uri));
     }
 

@@ -11,7 +11,8 @@ use rmcp::{
     model::{ClientConfig, ProtocolVersion},
     service::{ClientLifecycleMode, ClientServiceExt, RoleClient, RunningService},
     transport::{
-        StreamableHttpClientTransport, TokioChildProcess, streamable_http_client::StreamableHttpClientTransportConfig,
+        StreamableHttpClientTransport, TokioChildProcess,
+        streamable_http_client::StreamableHttpClientTransportConfig,
     },
 };
 use serde_json::{Map, Value, json};
@@ -72,7 +73,12 @@ async fn one_scenario(client: &Client, scenario: &Value, seconds: Duration) -> V
 }
 
 /// Connects and takes scenarios from the front: one over HTTP, all over a command until one fails.
-async fn on_one_connection(job: &Value, waiting: &mut VecDeque<Value>, results: &mut Map<String, Value>, end: Instant) {
+async fn on_one_connection(
+    job: &Value,
+    waiting: &mut VecDeque<Value>,
+    results: &mut Map<String, Value>,
+    end: Instant,
+) {
     let seconds = Duration::from_secs_f64(job["seconds"].as_f64().unwrap_or(20.0));
     let Some(first) = waiting.front().cloned() else { return };
     let able = first["able"] != json!(false);
@@ -85,7 +91,10 @@ async fn on_one_connection(job: &Value, waiting: &mut VecDeque<Value>, results: 
                 _ => format!("no connection within {seconds:?}"),
             };
             waiting.pop_front();
-            results.insert(first["name"].as_str().unwrap_or_default().to_owned(), json!({"steps": [], "failed": why}));
+            results.insert(
+                first["name"].as_str().unwrap_or_default().to_owned(),
+                json!({"steps": [], "failed": why}),
+            );
             return;
         }
     };
@@ -129,7 +138,8 @@ async fn main() -> anyhow::Result<()> {
 
 /// What this client tells a server about itself.
 pub fn about(able: bool) -> ClientConfig {
-    let capabilities = if able { json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}) } else { json!({}) };
+    let capabilities =
+        if able { json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}) } else { json!({}) };
     let about = json!({
         "protocolVersion": "2025-11-25",
         "capabilities": capabilities,

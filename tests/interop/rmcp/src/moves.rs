@@ -4,7 +4,9 @@
 use crate::Client;
 use rmcp::{
     ServiceError,
-    model::{CallToolRequestParams, ClientRequest, ProtocolVersion, Request, ServerResult, SubscriptionFilter},
+    model::{
+        CallToolRequestParams, ClientRequest, ProtocolVersion, Request, ServerResult, SubscriptionFilter,
+    },
     service::{PeerRequestOptions, RequestHandle, RoleClient, Subscription},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -44,7 +46,8 @@ fn failure(error: &ServiceError) -> Value {
 
 fn told(result: &Value) -> Value {
     let blocks = result["content"].as_array().into_iter().flatten();
-    let content: Vec<&Value> = blocks.map(|it| if it["type"] == "text" { &it["text"] } else { &it["type"] }).collect();
+    let content: Vec<&Value> =
+        blocks.map(|it| if it["type"] == "text" { &it["text"] } else { &it["type"] }).collect();
     let error = result["isError"].as_bool().unwrap_or(false);
     json!({"error": error, "content": content, "structured": result["structuredContent"]})
 }
@@ -80,8 +83,12 @@ impl<'a> Moves<'a> {
 
     async fn list(&self) -> Done<Value> {
         let tools = self.client.list_all_tools().await?;
-        let shape = |tool: &Value| json!({"description": tool["description"], "inputSchema": tool["inputSchema"]});
-        let named = tools.iter().map(plain).map(|tool| (tool["name"].as_str().unwrap_or_default().to_owned(), shape(&tool)));
+        let shape =
+            |tool: &Value| json!({"description": tool["description"], "inputSchema": tool["inputSchema"]});
+        let named = tools
+            .iter()
+            .map(plain)
+            .map(|tool| (tool["name"].as_str().unwrap_or_default().to_owned(), shape(&tool)));
         Ok(Value::Object(named.collect::<Map<_, _>>()))
     }
 
