@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the clients and servers of others into $PORTREEVE_STACK (default: <repository>/.stack).
 #
-# Needs: python3 (3.11 or newer) with venv, npm, and the package registries that pip and npm are set up for.
+# Needs: python3 (3.11 or newer) with venv, npm, cargo, and the package registries that they are set up for.
 # Node 22 comes from npm itself, so that the system's Node only has to run npm. Every version is pinned by the
 # files next to this script; a part whose pins did not change is left as it is, so a second run takes no time.
 set -eu
@@ -43,12 +43,18 @@ node_environment() {
   stamp "$here/package.json" "$here/package-lock.json" >"$dir/.installed"
 }
 
+# The lock file pins what is built; cargo itself knows whether anything changed.
+rust_programs() {
+  CARGO_TARGET_DIR=$stack/rmcp cargo build --quiet --locked --manifest-path "$here/rmcp/Cargo.toml"
+}
+
 # Side by side: they mostly wait for the network. Each one's failure fails the script.
 jobs=
 for name in py1 py2 py-2024-11-05 py-2025-03-26 py-2025-06-18 fastmcp4; do
   python_environment "$name" & jobs="$jobs $!"
 done
 node_environment & jobs="$jobs $!"
+rust_programs & jobs="$jobs $!"
 failed=0
 for job in $jobs; do wait "$job" || failed=1; done
 [ "$failed" -eq 0 ] || { echo "install.sh: a part could not be installed (see above)" >&2; exit 1; }

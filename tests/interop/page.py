@@ -5,6 +5,7 @@ It judges nothing: `run.py` has done that. The page is made anew by `run.py --pa
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 CLIENT_NAMES = {
@@ -12,12 +13,24 @@ CLIENT_NAMES = {
     "py2-legacy": "Python `mcp` {mcp2}, handshake",
     "py2-modern": "Python `mcp` {mcp2}, 2026-07-28 only",
     "py2-auto": "Python `mcp` {mcp2}, as it comes",
-    "ts-legacy": "TypeScript `@modelcontextprotocol/client` {client}, handshake",
-    "ts-modern": "TypeScript `@modelcontextprotocol/client` {client}, 2026-07-28 only",
-    "ts-auto": "TypeScript `@modelcontextprotocol/client` {client}, as it comes",
+    "ts-legacy": "TypeScript `client` {client}, handshake",
+    "ts-modern": "TypeScript `client` {client}, 2026-07-28 only",
+    "ts-auto": "TypeScript `client` {client}, as it comes",
     "py1-sse": "Python `mcp` {mcp1} over HTTP+SSE",
     "py1-door": "Python `mcp` {mcp1} through `portreeve stdio`",
-    "ts-door": "TypeScript `@modelcontextprotocol/client` {client} through `portreeve stdio`",
+    "ts-door": "TypeScript `client` {client} through `portreeve stdio`",
+    "py-2024-11-05": "Python `mcp` {py-2024-11-05} over HTTP+SSE",
+    "py-2025-03-26": "Python `mcp` {py-2025-03-26}",
+    "py-2025-06-18": "Python `mcp` {py-2025-06-18}",
+    "fastmcp4-legacy": "Python `fastmcp` {fastmcp}, handshake",
+    "fastmcp4-auto": "Python `fastmcp` {fastmcp}, as it comes",
+    "rmcp-legacy": "Rust `rmcp` {rmcp}, handshake",
+    "rmcp-modern": "Rust `rmcp` {rmcp}, 2026-07-28 only",
+    "rmcp-auto": "Rust `rmcp` {rmcp}, as it comes",
+    "ts1": "TypeScript `sdk` {sdk}",
+    "ts1-2025-03-26": "TypeScript `sdk` {sdk-2025-03-26}",
+    "inspector": "Inspector {inspector}, command line",
+    "mcp-remote": "Python `mcp` {mcp1} through `mcp-remote` {mcp-remote}",
 }
 SERVER_NAMES = {
     "everything-stdio": "`server-everything` {everything}, stdio",
@@ -29,7 +42,14 @@ SERVER_NAMES = {
     "py2-stdio": "Python `mcp` {mcp2}, both eras, stdio",
     "py2-http": "Python `mcp` {mcp2}, both eras, Streamable HTTP",
     "py2-modern-http": "Python `mcp` {mcp2}, 2026-07-28 only, Streamable HTTP",
+    "fastmcp4-stdio": "Python `fastmcp` {fastmcp}, stdio",
+    "fastmcp4-http": "Python `fastmcp` {fastmcp}, Streamable HTTP",
+    "server2-stdio": "TypeScript `server` {server}, stdio",
+    "server2-http": "TypeScript `server` {server}, Streamable HTTP",
+    "rmcp-stdio": "Rust `rmcp` {rmcp}, stdio",
+    "rmcp-http": "Rust `rmcp` {rmcp}, Streamable HTTP",
     "demo": "the built-in demo",
+    "all": "all of them together",
 }
 HEAD = """# Compatibility
 
@@ -44,32 +64,42 @@ This page is made by
 tests/interop/install.sh && cargo build && tests/interop/run.py --page docs/compatibility.md
 ```
 """
-MISSING = """
-## Not tried here yet
-
-Older releases of the Python library (one for each earlier revision), the TypeScript `sdk` 1.x, `fastmcp` 4, `rmcp`,
-`mcp-remote`, the Inspector's command line, and the address of all servers as one more column. [Clients](clients.md) says which of them were
-tried by hand, and how.
+FOOT = """
+TypeScript packages are those of `@modelcontextprotocol`. Three servers have no place for what only a session can have (log levels,
+subscriptions, tasks), so fewer scenarios are tried with them; *all of them together* is `/mcp`, where each scenario asks every
+server in turn on one connection.
 """
 
 
 def packages(stack: Path) -> dict[str, str]:
     """The versions that were installed for the run."""
-    modules = stack / "node/node_modules/@modelcontextprotocol"
+    modules = stack / "node/node_modules"
 
-    def python(environment: str) -> str:
-        code = "import importlib.metadata as m; print(m.version('mcp'))"
+    def python(environment: str, package: str = "mcp") -> str:
+        code = f"import importlib.metadata as m; print(m.version({package!r}))"
         interpreter = str(stack / environment / "bin/python")
         return subprocess.run([interpreter, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
     def npm(name: str) -> str:
         return json.loads((modules / name / "package.json").read_text())["version"]
 
+    def locked(crate: str) -> str:
+        lock = tomllib.loads((Path(__file__).parent / "rmcp/Cargo.lock").read_text())
+        return next(package["version"] for package in lock["package"] if package["name"] == crate)
+
     return {
         "mcp1": python("py1"),
         "mcp2": python("py2"),
-        "client": npm("client"),
-        "everything": npm("server-everything"),
+        **{name: python(name) for name in ("py-2024-11-05", "py-2025-03-26", "py-2025-06-18")},
+        "fastmcp": python("fastmcp4", "fastmcp"),
+        "rmcp": locked("rmcp"),
+        "client": npm("@modelcontextprotocol/client"),
+        "server": npm("@modelcontextprotocol/server"),
+        "sdk": npm("@modelcontextprotocol/sdk"),
+        "sdk-2025-03-26": npm("sdk-2025-03-26"),
+        "inspector": npm("@modelcontextprotocol/inspector"),
+        "mcp-remote": npm("mcp-remote"),
+        "everything": npm("@modelcontextprotocol/server-everything"),
     }
 
 
@@ -89,7 +119,7 @@ def page(matrix, revisions: dict[str, str]) -> str:
         for client in matrix.clients:
             lines.append(row(matrix, client, server, versions, revisions))
         lines.append("")
-    return "\n".join(lines) + differences(matrix) + MISSING
+    return "\n".join(lines) + differences(matrix) + FOOT
 
 
 def row(matrix, client: str, server: str, versions: dict[str, str], revisions: dict[str, str]) -> str:
@@ -100,8 +130,8 @@ def row(matrix, client: str, server: str, versions: dict[str, str], revisions: d
     if refused:
         works += f"; not offered: {', '.join(f'`{name}`' for name in refused)}"
     spoken = " and ".join(sorted(matrix.spoken[client, server])) or "?"
-    # A server of both eras answers in the client's own.
-    upstream = spoken if len(matrix.servers[server].eras) > 1 else revisions.get(server, "?")
+    spec = matrix.servers[server]
+    upstream = "each its own" if spec.together else spoken if spec.builtin else revisions.get(server, "?")
     return f"| {CLIENT_NAMES[client].format(**versions)} | {works} | {spoken} / {upstream} |"
 
 
