@@ -113,3 +113,164 @@ fn wrong_usage_is_no_finding() {
     let (code, _, err) = run(directory.path(), &["validate"]);
     assert!(code == 1 && err.contains("`nodes.yaml` cannot be read"), "{err}");
 }
+
+/// Inode, times and bytes of every file of a directory.
+fn state(root: &Path) -> std::collections::BTreeMap<PathBuf, (u64, i64, i64, Vec<u8>)> {
+    use std::os::unix::fs::MetadataExt;
+    let (mut found, mut left) = (std::collections::BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).expect("readable") {
+            let path = entry.expect("readable").path();
+            let about = path.metadata().expect("readable");
+            if about.is_dir() {
+                left.push(path.clone());
+            }
+            let bytes = if about.is_file() { fs::read(&path).expect("readable") } else { Vec::new() };
+            found.insert(path, (about.ino(), about.mtime(), about.mtime_nsec(), bytes));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_second_configure_writes_nothing_wherever_it_runs() {
+    let directory = cluster();
+    let (code, out, err) = run(directory.path(), &["configure"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("  + .sops.yaml\n") && out.contains("  + kubernetes/apps/kube-system/ ("), "{out}");
+    let files =
+        out.rsplit_once(" unchanged (").and_then(|(_, rest)| rest.split_once(' ')).map(|(files, _)| files);
+    let files = files.expect("the number of files").to_owned();
+    assert!(
+        out.ends_with(&format!(" 0 changed, 0 removed, 0 unchanged ({files} files, 6 of them encrypted)\n")),
+        "{out}"
+    );
+    let before = state(directory.path());
+    #[expect(clippy::disallowed_methods, reason = "the program under test is no child of the gate")]
+    let output = std::process::Command::new("sh")
+        .args(["-c", "umask 000; exec \"$0\" cluster configure \"$1\""])
+        .args([portreeve().as_os_str(), directory.path().as_os_str()])
+        .envs([("TZ", "Pacific/Kiritimati"), ("LANG", "tr_TR.UTF-8"), ("LC_ALL", "C")])
+        .current_dir("/")
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        out.ends_with(&format!(
+            ": 0 new, 0 changed, 0 removed, {files} unchanged ({files} files, 6 of them encrypted)\n"
+        )),
+        "{out}"
+    );
+    assert_eq!(state(directory.path()), before);
+    let (code, ..) = run(directory.path(), &["configure", "--check"]);
+    assert_eq!((code, state(directory.path()) == before), (0, true));
+}
+
+#[test]
+fn what_would_change_is_shown_and_not_done() {
+    let directory = cluster();
+    assert_eq!(run(directory.path(), &["configure"]).0, 0);
+    let path = directory.path().join("cluster.yaml");
+    let text = fs::read_to_string(&path).expect("readable");
+    fs::write(&path, text.replace("192.168.40.12", "192.168.40.14")).expect("writable");
+    let before = state(directory.path());
+    let (code, out, _) = run(directory.path(), &["configure", "--check"]);
+    assert_eq!(code, 10);
+    assert!(out.starts_with("  ~ kubernetes/apps/kube-system/cilium/app/networks.yaml\n"), "{out}");
+    let (code, out, _) = run(directory.path(), &["configure", "--diff"]);
+    assert_eq!(code, 10);
+    assert!(out.contains("-    - cidr: \"192.168.40.12/32\"\n+    - cidr: \"192.168.40.14/32\"\n"), "{out}");
+    let (code, out, _) = run(directory.path(), &["configure", "--check", "--format", "json"]);
+    let document: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(
+        (code, &document["ok"], document["changes"].as_array().map(Vec::len)),
+        (10, &Value::Bool(false), Some(2))
+    );
+    assert_eq!(state(directory.path()), before);
+    let (code, out, _) = run(directory.path(), &["configure", "--only", "kubernetes/apps/network"]);
+    assert_eq!(
+        (code, out.lines().next()),
+        (0, Some("  ~ kubernetes/apps/network/envoy-gateway/app/envoy.yaml"))
+    );
+    let (code, ..) = run(directory.path(), &["configure", "--check"]);
+    assert_eq!(code, 10, "the other file is still to be written");
+}
+
+#[test]
+fn files_changed_by_hand_stop_it_and_are_shown() {
+    let directory = cluster();
+    assert_eq!(run(directory.path(), &["configure"]).0, 0);
+    let name = "kubernetes/apps/default/echo/ks.yaml";
+    let path = directory.path().join(name);
+    let text = fs::read_to_string(&path).expect("readable");
+    fs::write(&path, text.replace("interval: 1h", "interval: 7m")).expect("writable");
+    let (code, out, err) = run(directory.path(), &["configure"]);
+    assert_eq!((code, out.as_str()), (6, ""));
+    assert!(err.contains("-  interval: 7m\n+  interval: 1h\n"), "{err}");
+    assert!(err.contains(&format!("error: changed by hand, or there before: {name}\n")), "{err}");
+    let (code, out, _) = run(directory.path(), &["configure", "--adopt"]);
+    assert!(code == 0 && out.ends_with("1 taken as they are\n"), "{out}");
+    assert!(fs::read_to_string(&path).expect("readable").contains("7m"));
+    assert_eq!(run(directory.path(), &["configure"]).0, 0);
+    assert!(fs::read_to_string(&path).expect("readable").contains("interval: 1h"));
+}
+
+#[test]
+fn each_kind_of_mistake_has_its_code() {
+    let directory = cluster();
+    let overrides = directory.path().join("templates/overrides/app");
+    fs::create_dir_all(&overrides).expect("writable");
+    for (text, code, said) in [
+        (
+            "#{ nothing | q }#\n",
+            4,
+            "error[R-01]: templates/overrides/app/ks.yaml:1: nothing is called `nothing`",
+        ),
+        ("kind: [\n", 5, "error[O-01]: this is not YAML that can be read"),
+    ] {
+        fs::write(overrides.join("ks.yaml"), text).expect("writable");
+        let (found, out, err) = run(directory.path(), &["configure"]);
+        assert_eq!((found, out.as_str()), (code, ""), "{err}");
+        assert!(err.contains(said), "{err}");
+        let (found, out, _) = run(directory.path(), &["configure", "--format", "json"]);
+        let document: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!((found, &document["ok"]), (code, &Value::Bool(false)));
+    }
+    fs::remove_dir_all(directory.path().join("templates")).expect("writable");
+    assert_eq!(run(directory.path(), &["configure"]).0, 0);
+    fs::remove_file(directory.path().join("age.key")).expect("writable");
+    assert_eq!(run(directory.path(), &["init"]).0, 0);
+    let (code, _, err) = run(directory.path(), &["configure", "--force"]);
+    assert_eq!(code, 7, "{err}");
+    assert!(err.contains("is there already and this age key does not open it"), "{err}");
+}
+
+#[test]
+fn init_makes_what_is_missing_and_says_what_to_do_next() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (code, out, err) = run(directory.path(), &["init"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("made     ./cluster.yaml\nmade     ./nodes.yaml\nmade     ./age.key\n"), "{out}");
+    let (code, out, _) = run(directory.path(), &["validate"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("error[V-25]: `cloudflare-tunnel.json` is missing"), "{out}");
+    assert!(out.contains("warning[V-18]"), "{out}");
+    let (code, out, _) = run(directory.path(), &["init"]);
+    assert!(code == 0 && !out.contains("made"), "{out}");
+    let (code, out, _) = run(directory.path(), &["configure"]);
+    assert_eq!((code, out.as_str()), (3, ""));
+}
+
+#[test]
+fn a_tree_is_rendered_elsewhere_and_listed() {
+    let directory = cluster();
+    let out = directory.path().join("elsewhere");
+    let (code, said, _) = run(directory.path(), &["render", "--out", "elsewhere"]);
+    assert!(code == 0 && said.starts_with("elsewhere: ") && said.ends_with(" files\n"), "{said}");
+    let secret = fs::read_to_string(out.join("bootstrap/sops-age.sops.yaml")).expect("readable");
+    assert!(secret.contains("ENC[AES256_GCM,") && !secret.contains("AGE-SECRET-KEY"), "{secret}");
+    let (code, listed, _) = run(directory.path(), &["render", "--list"]);
+    let row = "kubernetes/apps/network/envoy-gateway/app/envoy.yaml\tgateway.networking.k8s.io/v1\tGateway\t\tenvoy-internal\n";
+    assert!(code == 0 && listed.contains(row), "{listed}");
+}

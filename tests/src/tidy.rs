@@ -76,7 +76,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 28] = [
+const QUARANTINE: [(&str, &[&str]); 30] = [
     ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),
@@ -114,6 +114,8 @@ const QUARANTINE: [(&str, &[&str]); 28] = [
     ("aes-gcm", &["portreeve-sops"]),
     ("regex", &["portreeve-cluster", "portreeve-sops"]),
     ("similar", &["portreeve-cluster", "portreeve"]),
+    ("minijinja", &["portreeve-cluster"]),
+    ("include_dir", &["portreeve-cluster"]),
     ("tracing-subscriber", &["portreeve"]),
     ("mimalloc", &["portreeve"]),
     ("rustix", &["portreeve-process", "xtask"]),

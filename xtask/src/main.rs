@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod accept;
+mod cluster;
 mod command;
 
 #[cfg(target_os = "linux")]
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Proofs that take long: mutants, newcomer, soak
     Accept(accept::Arguments),
+    /// The cluster renderer: what it makes, against what such clusters have
+    Cluster(cluster::Arguments),
     /// Run every fuzz target for a while
     Fuzz(fuzz::Arguments),
     /// The public MCP conformance suite; arguments go to `tests/conformance/run.py`
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::Bench(arguments) => bench::run(arguments),
         Task::Accept(arguments) => accept::run(&arguments),
+        Task::Cluster(arguments) => cluster::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Conformance(arguments) => suites::conformance(&arguments),
         Task::Interop(arguments) => suites::interop(&arguments),

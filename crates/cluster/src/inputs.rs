@@ -7,7 +7,7 @@ mod describe;
 mod files;
 mod given;
 pub(crate) mod net;
-mod plain;
+pub(crate) mod plain;
 mod problem;
 mod read;
 mod report;
@@ -15,7 +15,7 @@ mod rules;
 pub mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use describe::{Unknown, cluster_schema, explain, list, nodes_schema, page};
 pub use files::{Files, ReadError, Text};

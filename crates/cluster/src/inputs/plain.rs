@@ -3,7 +3,7 @@
 
 /// What is wrong with leaving the quotes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trap {
+pub(crate) enum Trap {
     /// Readers of the two versions read different values; the words say what those of 1.1 read.
     Differs(&'static str),
     /// Every reader takes it for something that does not print as it was written.
@@ -11,7 +11,7 @@ pub(super) enum Trap {
 }
 
 /// The trap that a plain scalar is, if it is one.
-pub(super) fn trap(text: &str) -> Option<Trap> {
+pub(crate) fn trap(text: &str) -> Option<Trap> {
     let body = text.strip_prefix(['-', '+']).unwrap_or(text);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let lower = text.to_ascii_lowercase();

@@ -4,5 +4,5 @@ mod clusters;
 mod described;
 mod invalid;
 mod secrets;
-mod support;
+pub(crate) mod support;
 mod table;

@@ -1,16 +1,54 @@
 //! `portreeve cluster`: the cluster renderer from a terminal. Arguments and where things are printed; what is right or wrong with a
 //! cluster is the crate `cluster`'s business.
 
+mod configure;
+mod init;
+mod render;
+
 use super::{CommandError, Exit};
 use crate::cli::print;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use portreeve_cluster::inputs::{self, Files, Level, Report, Scope};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+pub use configure::ConfigureArguments;
+pub use render::RenderArguments;
 
 /// The commands of `cluster`.
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
+    /// Make the first files of a cluster: samples of its settings, an age key and a token; what is there stays
+    #[command(after_help = "Examples:
+  portreeve cluster init
+  portreeve cluster init clusters/harbour
+
+Exit codes: 0 done; 1 a file cannot be made.")]
+    Init {
+        /// The directory of the cluster; it is made if it is not there
+        #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+    /// Render the tree from the settings, encrypt its secrets and write it, all or nothing
+    #[command(after_help = "Examples:
+  portreeve cluster configure
+  portreeve cluster configure clusters/harbour --diff     what would change; writes nothing
+  portreeve cluster configure --check                     the same as an exit code, for pipelines
+  portreeve cluster configure --only kubernetes/apps/network
+
+Files that somebody changed by hand stop it; `--force` overwrites them, `--adopt` takes them as they are.
+
+Exit codes: 0 done, or nothing to do; 1 a file cannot be read or written; 2 wrong usage; 3 the inputs are wrong;
+4 a template is wrong; 5 the tree breaks a rule; 6 files were changed by hand; 7 a key or secret is wrong;
+9 another command is writing; 10 `--check` or `--diff` found changes.")]
+    Configure(ConfigureArguments),
+    /// Render the tree into another directory, encrypted as well, or list what is in it
+    #[command(after_help = "Examples:
+  portreeve cluster render --out /tmp/tree
+  portreeve cluster render --list | grep HTTPRoute
+
+Exit codes: as those of `configure`.")]
+    Render(RenderArguments),
     /// Check the settings of a cluster and the keys beside them, and say everything that is wrong
     #[command(after_help = "Examples:
   portreeve cluster validate
@@ -82,6 +120,9 @@ pub enum SchemaFile {
 /// A file cannot be read, or nothing has the name that is to be explained. Inputs that are wrong are a result, not an error.
 pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
     match command {
+        ClusterCommand::Init { directory } => init::run(directory),
+        ClusterCommand::Configure(arguments) => configure::run(arguments),
+        ClusterCommand::Render(arguments) => render::run(arguments),
         ClusterCommand::Validate(arguments) => validate(arguments),
         ClusterCommand::Explain { name: None } => print(inputs::list().as_bytes()),
         ClusterCommand::Explain { name: Some(name) } => {
@@ -102,12 +143,7 @@ pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
 
 fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     let shown = arguments.directory.display();
-    if !arguments.directory.is_dir() {
-        return Err(CommandError::plain(
-            Exit::Usage,
-            format!("`{shown}` is not a directory; name the one with cluster.yaml"),
-        ));
-    }
+    directory(&arguments.directory)?;
     let files = Files::read(&arguments.directory).map_err(|error| {
         CommandError::new(Exit::Failed, format!("the inputs in `{shown}` cannot be read"), error)
     })?;
@@ -122,6 +158,15 @@ fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     };
     print(out.as_bytes())?;
     Ok(if errors == 0 { Exit::Done } else { Exit::Inputs })
+}
+
+/// The directory of a cluster has to be there.
+fn directory(path: &Path) -> Result<(), CommandError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let what = format!("`{}` is not a directory; name the one with cluster.yaml", path.display());
+    Err(CommandError::plain(Exit::Usage, what))
 }
 
 fn told(report: &Report, shown: &str, strict: bool) -> String {

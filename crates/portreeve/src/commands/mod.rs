@@ -32,6 +32,18 @@ pub enum Exit {
     Refused,
     /// The inputs of a cluster are wrong. The commands of `cluster` reach no server, and their codes are counted by themselves.
     Inputs,
+    /// A template of a cluster cannot be rendered.
+    Template,
+    /// The rendered tree breaks a rule.
+    Output,
+    /// Somebody changed files of the tree by hand.
+    Drift,
+    /// Secrets cannot be encrypted, or those that are there not be read.
+    Key,
+    /// Another command is writing to the tree.
+    Locked,
+    /// `--check` found that something would change.
+    Changes,
 }
 
 impl From<Exit> for ExitCode {
@@ -41,7 +53,12 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Unreachable | Exit::Inputs => 3,
-            Exit::Refused => 4,
+            Exit::Refused | Exit::Template => 4,
+            Exit::Output => 5,
+            Exit::Drift => 6,
+            Exit::Key => 7,
+            Exit::Locked => 9,
+            Exit::Changes => 10,
         })
     }
 }

@@ -8,17 +8,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) const CLUSTERS: [&str; 3] = ["minimal", "gateway", "platform"];
+pub(crate) const CLUSTERS: [&str; 3] = ["minimal", "gateway", "platform"];
 
-pub(super) fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
 /// A file's text and mode, by its name.
-pub(super) type Texts = BTreeMap<String, (String, u32)>;
+pub(crate) type Texts = BTreeMap<String, (String, u32)>;
 
 /// A cluster that is right.
-pub(super) fn cluster(name: &str) -> Texts {
+pub(crate) fn cluster(name: &str) -> Texts {
     let mut texts = Texts::new();
     for file in ["cluster.yaml", "nodes.yaml"] {
         let text = fs::read_to_string(fixtures().join(name).join(file)).unwrap();
@@ -38,7 +38,7 @@ pub(super) fn cluster(name: &str) -> Texts {
     texts
 }
 
-pub(super) fn files(texts: &Texts) -> Files {
+pub(crate) fn files(texts: &Texts) -> Files {
     let mut files = Files::default();
     for (name, (text, mode)) in texts {
         let file = File::ALL.into_iter().find(|file| file.name() == name).unwrap();
@@ -47,12 +47,12 @@ pub(super) fn files(texts: &Texts) -> Files {
     files
 }
 
-pub(super) fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+pub(crate) fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     let Data::Map(entries) = &node.data else { return None };
     entries.iter().find(|entry| entry.key == name).map(|entry| &entry.value)
 }
 
-pub(super) fn text(node: &Node) -> &str {
+pub(crate) fn text(node: &Node) -> &str {
     match &node.data {
         Data::Scalar(scalar) => &scalar.text,
         other => panic!("no text: {other:?}"),
@@ -85,7 +85,7 @@ fn written(node: &Node) -> String {
 }
 
 /// Replaces a value, or adds the key at the end of its map.
-pub(super) fn set(source: &str, path: &str, value: &Node) -> String {
+pub(crate) fn set(source: &str, path: &str, value: &Node) -> String {
     let tree = parse(source).unwrap();
     let chars: Vec<char> = source.chars().collect();
     let (map, entry, key) = find(&tree, path);
@@ -103,7 +103,7 @@ pub(super) fn set(source: &str, path: &str, value: &Node) -> String {
 }
 
 /// Removes the lines of a key.
-pub(super) fn unset(source: &str, path: &str) -> String {
+pub(crate) fn unset(source: &str, path: &str) -> String {
     let tree = parse(source).unwrap();
     if source.starts_with('{') {
         let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(source).unwrap();

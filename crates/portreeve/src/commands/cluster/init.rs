@@ -1,0 +1,35 @@
+//! `portreeve cluster init`: the first files of a cluster, and what to do next.
+
+use crate::{
+    cli::print,
+    commands::{CommandError, Exit},
+};
+use portreeve_cluster::init::{self, Made};
+use std::{fmt::Write, path::Path};
+
+const NEXT: &str = "
+Next:
+  1. Keep a copy of age.key where it cannot be lost: without it no secret of the tree can be read again.
+  2. Describe the cluster in cluster.yaml and nodes.yaml.
+  3. Put cloudflare-tunnel.json beside them: `cloudflared tunnel create --credentials-file cloudflare-tunnel.json NAME`;
+     or set `exposure: direct` or `exposure: internal`.
+  4. `portreeve cluster validate`, then `portreeve cluster configure`.
+";
+
+pub(super) fn run(directory: &Path) -> Result<Exit, CommandError> {
+    let mut random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| error.to_string());
+    let made = init::init(directory, &mut random).map_err(|error| {
+        CommandError::new(Exit::Failed, format!("`{}` cannot be prepared", directory.display()), error)
+    })?;
+    let mut text = String::new();
+    for (file, made) in made {
+        let word = match made {
+            Made::New => "made",
+            Made::Kept => "kept",
+            Made::Extended => "extended",
+        };
+        // Writing into a text cannot fail.
+        let _ = writeln!(text, "{word:<8} {}", directory.join(file).display());
+    }
+    print(format!("{text}{NEXT}").as_bytes())
+}
