@@ -74,7 +74,6 @@ const OFF: &str = "is switched off in this cluster";
 /// What is missing on purpose: our cluster (or all), how the object begins, and why.
 const REASONS: &[(&str, &str, &str)] = &[
     ("*", "cert-manager.io/Certificate/", OWN_DOMAIN),
-    ("minimal", "bootstrap/github-deploy-key", "the repository of this cluster is public"),
     ("minimal", "/Secret/github-deploy-key", "the repository of this cluster is public"),
     ("minimal", "helm.toolkit.fluxcd.io/HelmRelease/spegel", ONE_NODE),
     ("minimal", "kustomize.toolkit.fluxcd.io/Kustomization/spegel", ONE_NODE),
