@@ -251,7 +251,7 @@ fn init_makes_what_is_missing_and_says_what_to_do_next() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (code, out, err) = run(directory.path(), &["init"]);
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.starts_with("made     ./cluster.yaml\nmade     ./nodes.yaml\nmade     ./age.key\n"), "{out}");
+    assert!(out.starts_with("made     cluster.yaml\nmade     nodes.yaml\nmade     age.key\n"), "{out}");
     let (code, out, _) = run(directory.path(), &["validate"]);
     assert_eq!(code, 3);
     assert!(out.contains("error[V-25]: `cloudflare-tunnel.json` is missing"), "{out}");

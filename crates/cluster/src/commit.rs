@@ -126,7 +126,17 @@ pub struct Workspace<D> {
     view: View<D>,
     recovered: Option<Recovered>,
     /// Held until the end.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// A lock that ends with its value, also where a child program that is just being started still holds a copy of the file.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file is closed in any case.
+        let _ = self.0.unlock();
+    }
 }
 
 /// What an interrupted command had left.
@@ -153,7 +163,7 @@ impl<D: Disk> Workspace<D> {
         let lock = place.lock(LOCK)?;
         let recovered = recover(&place)?;
         let manifest = Manifest::read(&place)?;
-        Ok(Self { view: View { place, manifest }, recovered, _lock: lock })
+        Ok(Self { view: View { place, manifest }, recovered, _lock: Lock(lock) })
     }
 
     /// What an interrupted command had left, if there was one.

@@ -6,24 +6,27 @@ use serde_json::{Map, Value};
 
 /// Why a text is not data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Counted from 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// What is wrong there.
-    pub(crate) what: String,
+    pub what: String,
 }
 
 /// One document.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Document {
+pub struct Document {
     /// The line that it begins at.
-    pub(crate) line: usize,
+    pub line: usize,
     /// What it holds.
-    pub(crate) value: Value,
+    pub value: Value,
 }
 
 /// Reads every document of a text; those that hold nothing are left out.
-pub(crate) fn read(text: &str) -> Result<Vec<Document>, Fault> {
+///
+/// # Errors
+/// The first place where it is no YAML, or where a key is there twice.
+pub fn read(text: &str) -> Result<Vec<Document>, Fault> {
     let mut documents = Vec::new();
     for (before, part) in parts(text) {
         let fault = |fault: Fault| Fault { line: fault.line + before, ..fault };

@@ -6,7 +6,7 @@
 
 pub mod commit;
 pub mod configure;
-mod documents;
+pub mod documents;
 pub mod init;
 pub mod inputs;
 pub mod lint;

@@ -8,6 +8,8 @@ mod leaks;
 mod objects;
 
 #[cfg(test)]
+pub(crate) use leaks::writings;
+#[cfg(test)]
 mod tests;
 
 pub use objects::{Listed, list};

@@ -1,6 +1,8 @@
 //! The whole way on real directories: what is written decrypts to the inputs, a second run opens nothing for writing, and one
 //! changed secret changes nothing but itself.
 
+mod taint;
+
 use super::{Failure, Machine, prepare};
 use crate::{
     commit::{Change, CommitError, Overwrite, STATE, Scope},

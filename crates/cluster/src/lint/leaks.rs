@@ -45,7 +45,7 @@ pub(super) fn check(values: &Values, files: &Files, notes: &mut Notes<'_>) {
 }
 
 /// The ways in which a text may be written down; none of a text that is too short.
-pub(super) fn writings(text: &str) -> Vec<String> {
+pub(crate) fn writings(text: &str) -> Vec<String> {
     if text.chars().count() < SHORTEST {
         return Vec::new();
     }

@@ -5,7 +5,10 @@ use crate::{
     commands::{CommandError, Exit},
 };
 use portreeve_cluster::init::{self, Made};
-use std::{fmt::Write, path::Path};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 const NEXT: &str = "
 Next:
@@ -28,8 +31,9 @@ pub(super) fn run(directory: &Path) -> Result<Exit, CommandError> {
             Made::Kept => "kept",
             Made::Extended => "extended",
         };
+        let path = if directory == Path::new(".") { PathBuf::from(file) } else { directory.join(file) };
         // Writing into a text cannot fail.
-        let _ = writeln!(text, "{word:<8} {}", directory.join(file).display());
+        let _ = writeln!(text, "{word:<8} {}", path.display());
     }
     print(format!("{text}{NEXT}").as_bytes())
 }
