@@ -594,8 +594,9 @@ def together(servers: Iterable[str]) -> list[Scenario]:
     core_of = {scenario.name: scenario for scenario in core(CORE_TOOLS, "{}")}
     listed = Step({"op": "list"}, [], lambda seen: sorted(every - seen.keys()))
     return [
-        Scenario("list", [listed]),
+        # First, so that all of them are up: a list leaves out who is not there in time.
         Scenario("call", at_each(tools, only(core_of["call"]))),
+        Scenario("list", [listed]),
         Scenario("accept", at_each(tools, ask), asked=list(asked.values())),
         Scenario("sampling", at_each(tools, only(core_of["sampling"]))),
         Scenario("roots", at_each(tools, only(core_of["roots"]))),

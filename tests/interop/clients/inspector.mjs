@@ -10,7 +10,7 @@ const NOT_AN_ERROR = 5; // its exit code for a tool's own error, which it prints
 
 async function inspect(target, method, ...options) {
   const key = target.bearer ? ['--header', `Authorization: Bearer ${target.bearer}`] : [];
-  const [to, kind] = target.command ? [[target.command, ...target.args], 'stdio'] : [[target.url], 'http'];
+  const [to, kind] = target.command ? [[target.command, ...target.args], 'stdio'] : [[target.url], target.sse ? 'sse' : 'http'];
   const args = ['--cli', ...to, '--transport', kind, ...key, '--method', method, ...options];
   try {
     const { stdout } = await run(process.execPath, [`${bin}/mcp-inspector`, ...args]);
