@@ -479,8 +479,8 @@ mod tests {
         for (_, sub) in leaves("portreeve", &Cli::command()) {
             let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter(|line| line.trim_start().starts_with("portreeve ")) {
-                // Behind two blanks stands what the example does; a shell sees quotes and redirections.
-                let command = line.trim().split("   ").next().unwrap().split(['<', '>']).next().unwrap();
+                // Behind two blanks stands what the example does; a shell sees quotes, redirections and pipes.
+                let command = line.trim().split("   ").next().unwrap().split(['<', '>', '|']).next().unwrap();
                 let command = command
                     .replace("{\"text\": \"hello\"}", "{}")
                     .replace("{\"path\": \"/srv/data/a.txt\"}", "{}");
