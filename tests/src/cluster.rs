@@ -274,3 +274,30 @@ fn a_tree_is_rendered_elsewhere_and_listed() {
     let row = "kubernetes/apps/network/envoy-gateway/app/envoy.yaml\tgateway.networking.k8s.io/v1\tGateway\t\tenvoy-internal\n";
     assert!(code == 0 && listed.contains(row), "{listed}");
 }
+
+#[test]
+fn doctor_finds_keys_in_git_and_files_for_another_key() {
+    let directory = cluster();
+    assert_eq!(run(directory.path(), &["configure"]).0, 0);
+    let (code, out, _) = run(directory.path(), &["doctor"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("good    6 encrypted files open with this age key\n"), "{out}");
+    for arguments in [["init", "-q"].as_slice(), &["add", "-f", "age.key", "cluster.yaml"]] {
+        #[expect(clippy::disallowed_methods, reason = "the program under test is no child of the gate")]
+        let mut git = std::process::Command::new("git");
+        let done = git.args(arguments).current_dir(directory.path()).status().expect("git is there");
+        assert!(done.success());
+    }
+    let (code, out, _) = run(directory.path(), &["doctor"]);
+    assert_eq!(code, 3);
+    assert!(
+        out.contains("BAD     Git has taken age.key\n        = help: `git rm --cached age.key`"),
+        "{out}"
+    );
+    fs::remove_file(directory.path().join("age.key")).expect("writable");
+    assert_eq!(run(directory.path(), &["init"]).0, 0);
+    let (code, out, _) = run(directory.path(), &["doctor"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("BAD     `.sops.yaml` does not name this age key\n"), "{out}");
+    assert!(out.contains("BAD     `bootstrap/sops-age.sops.yaml` does not open"), "{out}");
+}

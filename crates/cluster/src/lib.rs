@@ -6,6 +6,7 @@
 
 pub mod commit;
 pub mod configure;
+pub mod doctor;
 pub mod documents;
 pub mod init;
 pub mod inputs;

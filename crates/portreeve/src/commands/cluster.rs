@@ -2,6 +2,7 @@
 //! cluster is the crate `cluster`'s business.
 
 mod configure;
+mod doctor;
 mod init;
 mod render;
 
@@ -49,6 +50,16 @@ Exit codes: 0 done, or nothing to do; 1 a file cannot be read or written; 2 wron
 
 Exit codes: as those of `configure`.")]
     Render(RenderArguments),
+    /// Look at the directory of a cluster: inputs, age key, encrypted files, keys in Git, programs that other steps need
+    #[command(after_help = "Example:
+  portreeve cluster doctor clusters/harbour
+
+Exit codes: 0 nothing has to be mended; 1 a file cannot be read; 2 wrong usage; 3 something has to be mended.")]
+    Doctor {
+        /// The directory with `cluster.yaml` and `nodes.yaml`
+        #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
     /// Check the settings of a cluster and the keys beside them, and say everything that is wrong
     #[command(after_help = "Examples:
   portreeve cluster validate
@@ -121,6 +132,7 @@ pub enum SchemaFile {
 pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
     match command {
         ClusterCommand::Init { directory } => init::run(directory),
+        ClusterCommand::Doctor { directory } => doctor::run(directory),
         ClusterCommand::Configure(arguments) => configure::run(arguments),
         ClusterCommand::Render(arguments) => render::run(arguments),
         ClusterCommand::Validate(arguments) => validate(arguments),
