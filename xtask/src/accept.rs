@@ -1,6 +1,8 @@
 //! `cargo xtask accept …`: proofs that take too long for every change. They start what they need, print a table and
 //! fail when a bound is missed. What they measure is described in their own files.
 
+#[cfg(unix)]
+mod cluster;
 mod draw;
 mod mutants;
 #[cfg(unix)]
@@ -21,6 +23,9 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Proof {
+    /// What a real API server says to the tree of a configured cluster: nothing refused, nothing left out
+    #[cfg(unix)]
+    Cluster(cluster::Arguments),
     /// Change the code in many small ways and see whether its tests notice
     Mutants(mutants::Arguments),
     /// The commands of the README, typed by somebody whose home is empty: all succeed, and the first call comes in time
@@ -34,6 +39,8 @@ enum Proof {
 /// Runs the chosen proof.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     match &arguments.proof {
+        #[cfg(unix)]
+        Proof::Cluster(arguments) => cluster::run(arguments),
         Proof::Mutants(arguments) => mutants::run(arguments),
         #[cfg(unix)]
         Proof::Newcomer(arguments) => newcomer::run(arguments),

@@ -34,7 +34,7 @@ enum Task {
     /// Measure the gateway beside nginx and a direct connection
     #[cfg(target_os = "linux")]
     Bench(bench::Arguments),
-    /// Proofs that take long: mutants, newcomer, soak
+    /// Proofs that take long: cluster, mutants, newcomer, soak
     Accept(accept::Arguments),
     /// The cluster renderer: what it makes, against what such clusters have
     Cluster(cluster::Arguments),
