@@ -45,7 +45,7 @@ Exit codes: 0 done, or nothing to do; 1 a file cannot be read or written; 2 wron
     Configure(ConfigureArguments),
     /// Render the tree into another directory, encrypted as well, or list what is in it
     #[command(after_help = "Examples:
-  portreeve cluster render --out /tmp/tree
+  portreeve cluster render --out ../tree
   portreeve cluster render --list | grep HTTPRoute
 
 Exit codes: as those of `configure`.")]
