@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
 };
+use tempfile::TempDir;
 
 /// What to look at.
 #[derive(clap::Args)]
@@ -125,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         println!("SKIPPED: {} is not there", reference.display());
         return Ok(());
     };
-    command::run(cargo(&["build", "--package", "portreeve"]))?;
+    build()?;
     let mut used = BTreeSet::new();
     let mut nameless = 0;
     for (ours, tree, fixture) in PAIRS {
@@ -172,8 +173,8 @@ fn identity(row: &str) -> String {
     format!("{group}/{kind}/{name}")
 }
 
-/// What the program makes of a cluster of the fixtures.
-fn rendered(name: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
+/// A cluster of the fixtures with fresh keys beside it, ready to be configured.
+pub(crate) fn prepared(name: &str) -> Result<TempDir, Box<dyn Error>> {
     let place = tempfile::tempdir()?;
     let fixture = command::root().join("crates/cluster/tests/fixtures").join(name);
     for file in ["cluster.yaml", "nodes.yaml"] {
@@ -184,11 +185,23 @@ fn rendered(name: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
     let deploy = "-----BEGIN OPENSSH PRIVATE KEY-----\nnone\n-----END OPENSSH PRIVATE KEY-----\n";
     fs::write(place.path().join("github-deploy.key"), deploy)?;
     portreeve(&["cluster", "init"], place.path())?;
+    Ok(place)
+}
+
+/// What the program makes of it.
+fn rendered(name: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let place = prepared(name)?;
     let listed = portreeve(&["cluster", "render", "--list"], place.path())?;
     Ok(listed.lines().map(identity).collect())
 }
 
-fn portreeve(words: &[&str], place: &Path) -> Result<String, Box<dyn Error>> {
+/// Builds the program that the next functions run.
+pub(crate) fn build() -> Outcome {
+    Ok(command::run(cargo(&["build", "--package", "portreeve"]))?)
+}
+
+/// The program's own output.
+pub(crate) fn portreeve(words: &[&str], place: &Path) -> Result<String, Box<dyn Error>> {
     let program = command::target_folder()?.join("debug/portreeve").display().to_string();
     let mut command = command(&program, words);
     let output = command.arg(place).stderr(Stdio::null()).output()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask accept cluster DIR…`: what a real API server says to a configured cluster directory. Each Flux Kustomization is built
+//! `cargo xtask accept cluster [DIR…]`: what a real API server says to a configured cluster directory. Each Flux Kustomization is built
 //! as its controller would (decrypted by the real `sops`, built by `kubectl kustomize`, substituted) and applied as a server-side
 //! dry run with strict validation; Helm releases are taken as objects, their charts are not rendered.
 //!
@@ -9,7 +9,10 @@ mod control_plane;
 mod flux;
 mod substitute;
 
-use crate::command::{Outcome, root};
+use crate::{
+    cluster as fixtures,
+    command::{Outcome, root},
+};
 use control_plane::ControlPlane;
 use flux::{Built, Walk};
 use portreeve_cluster::documents;
@@ -19,11 +22,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The clusters that are right.
+const FIXTURES: [&str; 3] = ["minimal", "gateway", "platform"];
+
 /// What is proved.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Directories of configured clusters: `cluster.yaml`, `age.key` and the tree that `configure` made
-    #[arg(required = true)]
+    /// Directories of configured clusters: `cluster.yaml`, `age.key` and the tree that `configure` made; without one, the clusters
+    /// of the fixtures are configured with fresh keys
     directories: Vec<PathBuf>,
     /// Where the CRDs are, one file each, in any depth
     #[arg(long, default_value = "../shared/fixtures/crds")]
@@ -49,15 +55,23 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     println!("{} · {crds} CRDs established", plane.version()?);
     let mut wrong = 0;
     for directory in &arguments.directories {
-        wrong += cluster(&plane, &sops, directory)?;
+        wrong += cluster(&plane, &sops, &directory.display().to_string(), directory)?;
+    }
+    if arguments.directories.is_empty() {
+        fixtures::build()?;
+        for name in FIXTURES {
+            let place = fixtures::prepared(name)?;
+            fixtures::portreeve(&["cluster", "configure"], place.path())?;
+            wrong += cluster(&plane, &sops, name, place.path())?;
+        }
     }
     if wrong > 0 { Err(format!("{wrong} objects refused or left out").into()) } else { Ok(()) }
 }
 
 /// One cluster: how many objects were refused or could not be tried.
-fn cluster(plane: &ControlPlane, sops: &Path, directory: &Path) -> Result<usize, Box<dyn Error>> {
+fn cluster(plane: &ControlPlane, sops: &Path, name: &str, directory: &Path) -> Result<usize, Box<dyn Error>> {
     let directory = std::path::absolute(directory)?;
-    println!("\n{}", directory.display());
+    println!("\n{name}");
     let tree = flux::decrypted(&directory, sops)?;
     println!("  {} files decrypted by {}", tree.decrypted, tree.sops);
     let walk = Walk::over(tree.path(), plane)?;

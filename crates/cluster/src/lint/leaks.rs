@@ -6,7 +6,11 @@ use crate::{
     values::{Value, Values},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use std::{collections::BTreeMap, fmt::Write};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::BTreeMap;
+
+/// What a URL writes as it is (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A shorter one is found by chance.
 const SHORTEST: usize = 6;
@@ -50,16 +54,8 @@ pub(crate) fn writings(text: &str) -> Vec<String> {
         return Vec::new();
     }
     let json = serde_json::Value::from(text).to_string();
-    let (mut hex, mut url) = (String::new(), String::new());
-    for byte in text.bytes() {
-        // Writing into a text cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            let _ = write!(url, "%{byte:02X}");
-        }
-    }
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let url = utf8_percent_encode(text, RESERVED).to_string();
     let mut all =
         vec![text.to_owned(), json.trim_matches('"').to_owned(), text.replace('\'', "''"), hex, url];
     // What stands before it shifts the groups of base64; the characters at the seams are shared and left out.

@@ -23,6 +23,8 @@ const READY: Duration = Duration::from_secs(90);
 const ESTABLISHED: &str = "60s";
 /// How long between two looks at whether it is ready.
 const LOOK: Duration = Duration::from_millis(200);
+/// The version in `tests/stack/kube/go.mod`.
+const KUBERNETES: &str = "v1.36.3";
 /// The version that the genuine files of the tests were made with.
 const SOPS: &str = "github.com/getsops/sops/v3/cmd/sops@v3.13.3";
 
@@ -69,7 +71,9 @@ fn programs(stack: &Path) -> Failable<PathBuf> {
     let folder = stack.join("kube");
     fs::create_dir_all(&folder)?;
     let out = folder.display().to_string();
-    let mut build = command::command("go", &["build", "-trimpath", "-ldflags", "-s -w", "-o", &out, "tool"]);
+    // Without its release's scripts the API server would not know which version it is.
+    let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}");
+    let mut build = command::command("go", &["build", "-trimpath", "-ldflags", &flags, "-o", &out, "tool"]);
     build.current_dir(root().join("tests/stack/kube")).env("CGO_ENABLED", "0");
     command::run(build)?;
     Ok(folder)

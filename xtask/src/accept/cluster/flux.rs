@@ -179,8 +179,13 @@ impl Walk {
                 }
                 return Err(format!("its variables are in {namespace}/{name}, which nothing has made").into());
             };
+            if source["kind"] == "Secret" && source.get("data").is_some() {
+                return Err(
+                    format!("{namespace}/{name} has `data`, and only `stringData` is read here").into()
+                );
+            }
             variables.extend(texts(&source["stringData"]));
-            variables.extend(texts(&source["data"]).filter(|_| source["kind"] == "ConfigMap"));
+            variables.extend(texts(&source["data"]));
         }
         variables.extend(texts(&post["substitute"]));
         Ok(Some(variables))

@@ -102,25 +102,30 @@ async fn a_client_that_lacks_it_is_not_asked_and_rounds_are_capped() {
     assert_eq!((got.said(), got.messages.len()), (json!({"action": "cancel"}).to_string().as_str(), 1));
 }
 
+/// A server that asks with this form, in the way of its era, and says what it was answered.
+fn asking_form(shape: Shape, params: &Value) -> Bench {
+    let (modern, params) = (shape.version.era() == Era::Modern, params.clone());
+    shape.start(move |number, _, request, emit| {
+        let params = params.clone();
+        async move {
+            if !modern {
+                return echo(ask(&emit, 1, AskKind::Elicit, Some(params), None).await.await);
+            }
+            if number == 1 {
+                return asks(json!({"q": {"method": "elicitation/create", "params": params}}), Some("s"));
+            }
+            text(request.params.get("inputResponses").unwrap().get("q").unwrap().as_str())
+        }
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_multi_select_is_taken_apart_for_an_older_client_and_asked_again_if_its_limits_are_broken() {
     let items = json!({"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 1});
     let params = json!({"mode": "form", "message": "Which?", "requestedSchema": {"type": "object", "properties": {"m": items}, "required": ["m"]}});
     for shape in [Shape::legacy(), Shape::modern()] {
         let modern = shape.version.era() == Era::Modern;
-        let params = params.clone();
-        let bench = shape.start(move |number, _, request, emit| {
-            let params = params.clone();
-            async move {
-                if !modern {
-                    return echo(ask(&emit, 1, AskKind::Elicit, Some(params), None).await.await);
-                }
-                if number == 1 {
-                    return asks(json!({"q": {"method": "elicitation/create", "params": params}}), Some("s"));
-                }
-                text(request.params.get("inputResponses").unwrap().get("q").unwrap().as_str())
-            }
-        });
+        let bench = asking_form(shape, &params);
         let session = bench.session(Version::V2025_06_18, &json!({"elicitation": {}}));
         let tries = Mutex::new(0);
         let got = bench
@@ -145,19 +150,7 @@ async fn a_client_that_breaks_the_limits_every_time_is_not_asked_for_ever() {
         json!({"message": "Which?", "requestedSchema": {"type": "object", "properties": {"m": items}}});
     for shape in [Shape::legacy(), Shape::modern()] {
         let modern = shape.version.era() == Era::Modern;
-        let params = params.clone();
-        let bench = shape.rounds(3).start(move |number, _, request, emit| {
-            let params = params.clone();
-            async move {
-                if !modern {
-                    return echo(ask(&emit, 1, AskKind::Elicit, Some(params), None).await.await);
-                }
-                if number == 1 {
-                    return asks(json!({"q": {"method": "elicitation/create", "params": params}}), Some("s"));
-                }
-                text(request.params.get("inputResponses").unwrap().get("q").unwrap().as_str())
-            }
-        });
+        let bench = asking_form(shape.rounds(3), &params);
         let session = bench.session(Version::V2025_06_18, &json!({"elicitation": {}}));
         let both = |_: &Value| result(&json!({"action": "accept", "content": {"m_1": true, "m_2": true}}));
         let got = bench.legacy(&session, Method::ToolsCall, &json!({"name": "t"}), both).await;
