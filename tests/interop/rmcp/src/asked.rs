@@ -57,9 +57,14 @@ impl Asked {
         self.news.notify_waiters();
     }
 
-    pub fn progress_of(&self, token: &Value) -> Vec<Value> {
+    /// How many steps of any call have been reported.
+    pub fn steps(&self) -> usize {
+        self.memory().progress.len()
+    }
+
+    pub fn steps_since(&self, before: usize) -> Vec<Value> {
         let memory = self.memory();
-        memory.progress.iter().filter(|(of, _)| of == token).map(|(_, step)| step.clone()).collect()
+        memory.progress.iter().skip(before).map(|(_, step)| step.clone()).collect()
     }
 
     pub async fn until_asked(&self, kind: &str, within: Duration) -> bool {

@@ -4,9 +4,7 @@
 use crate::Client;
 use rmcp::{
     ServiceError,
-    model::{
-        CallToolRequestParams, ClientRequest, ProtocolVersion, Request, ServerResult, SubscriptionFilter,
-    },
+    model::{CallToolRequestParams, ClientRequest, ProtocolVersion, Request, SubscriptionFilter},
     service::{PeerRequestOptions, RequestHandle, RoleClient, Subscription},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -100,24 +98,20 @@ impl<'a> Moves<'a> {
         made(params)
     }
 
-    /// A call whose progress can be told from that of others.
+    /// A call that can be cancelled.
     async fn begin(&self, step: &Value) -> Done<RequestHandle<RoleClient>> {
         let request = ClientRequest::CallToolRequest(Request::new(self.request(step)?));
         self.client.send_cancellable_request(request, PeerRequestOptions::no_options()).await
     }
 
     async fn call(&self, step: &Value) -> Done<Value> {
-        if step["progress"] != json!(true) {
-            return Ok(told(&plain(&self.client.call_tool(self.request(step)?).await?)));
+        let asked = self.client.service();
+        let before = asked.steps();
+        let mut outcome = told(&plain(&self.client.call_tool(self.request(step)?).await?));
+        if step["progress"] == json!(true) {
+            // A call that is asked something goes out again, under another token; no two calls at once report progress.
+            outcome["progress"] = json!(asked.steps_since(before));
         }
-        let handle = self.begin(step).await?;
-        let token = plain(&handle.progress_token);
-        let result = match handle.await_response().await? {
-            ServerResult::CallToolResult(result) => plain(&result),
-            _ => return Err(ServiceError::UnexpectedResponse),
-        };
-        let mut outcome = told(&result);
-        outcome["progress"] = json!(self.client.service().progress_of(&token));
         Ok(outcome)
     }
 
