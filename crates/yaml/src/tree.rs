@@ -90,9 +90,10 @@ pub struct Unreadable {
 /// # Errors
 /// Why there is no tree, with the place.
 pub fn parse(text: &str) -> Result<Node, Unreadable> {
-    let source = text.chars().collect();
-    let mut builder =
-        Builder { parser: Parser::new_from_str(text), source, anchors: HashMap::new(), nodes: 0 };
+    let source: Vec<char> = text.chars().collect();
+    let lines = starts(&source);
+    let parser = Parser::new_from_str(text);
+    let mut builder = Builder { parser, source, lines, anchors: HashMap::new(), nodes: 0 };
     let mut root = Node { mark: Mark { line: 1, column: 1 }, start: 0, end: 0, data: Data::Empty };
     let mut documents = 0;
     while let Some((event, span)) = builder.next()? {
@@ -114,6 +115,8 @@ pub fn parse(text: &str) -> Result<Node, Unreadable> {
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     source: Vec<char>,
+    /// Where each line begins.
+    lines: Vec<usize>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
 }
@@ -139,7 +142,7 @@ impl<'a> Builder<'a> {
         if depth > DEPTH {
             return Err(unreadable(span.start, &format!("nested deeper than {DEPTH} levels")));
         }
-        let mut end = span.end.index();
+        let (start, mut end) = (self.index(span.start), self.index(span.end));
         let (data, anchor, tag) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span),
             Event::Scalar(text, style, anchor, tag) => {
@@ -153,16 +156,22 @@ impl<'a> Builder<'a> {
         if tag.is_some() {
             return Err(unreadable(span.start, "YAML tags (`!…`) have no meaning in this file"));
         }
-        let node = Node { mark: mark(span.start), start: span.start.index(), end, data };
+        let node = Node { mark: mark(span.start), start, end, data };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
+    /// The index of a place in the source. The parser's own index counts the bytes of a directive, not its characters.
+    fn index(&self, marker: Marker) -> usize {
+        let start = self.lines.get(marker.line().saturating_sub(1)).copied();
+        start.map_or(self.source.len(), |start| (start + marker.col()).min(self.source.len()))
+    }
+
     /// Where a scalar ends: behind one in quotes the parser also counts a comment.
     fn end(&self, span: Span, style: ScalarStyle) -> usize {
-        let (start, end) = (span.start.index(), span.end.index().min(self.source.len()));
+        let (start, end) = (self.index(span.start), self.index(span.end));
         let quote = match style {
             ScalarStyle::SingleQuoted => '\'',
             ScalarStyle::DoubleQuoted => '"',
@@ -187,7 +196,7 @@ impl<'a> Builder<'a> {
         loop {
             match self.inner(span)? {
                 (Event::SequenceEnd, last) => {
-                    *end = last.end.index();
+                    *end = self.index(last.end);
                     return Ok(Data::List(items));
                 }
                 (event, span) => items.push(self.node(event, span, depth + 1)?),
@@ -200,10 +209,10 @@ impl<'a> Builder<'a> {
         loop {
             let (key, at, start) = match self.inner(span)? {
                 (Event::MappingEnd, last) => {
-                    *end = last.end.index();
+                    *end = self.index(last.end);
                     return Ok(Data::Map(entries));
                 }
-                (Event::Scalar(key, ..), at) => (key.into_owned(), mark(at.start), at.start.index()),
+                (Event::Scalar(key, ..), at) => (key.into_owned(), mark(at.start), self.index(at.start)),
                 (_, at) => return Err(unreadable(at.start, "a key must be a plain word")),
             };
             let (event, span) = self.inner(span)?;
@@ -231,6 +240,17 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
+}
+
+/// Where each line begins; lines end as YAML 1.2 has it.
+fn starts(source: &[char]) -> Vec<usize> {
+    let ends = |at: &usize| match source[*at] {
+        '\n' => true,
+        '\r' => source.get(at + 1) != Some(&'\n'),
+        _ => false,
+    };
+    let after = (0..source.len()).filter(ends).map(|at| at + 1);
+    std::iter::once(0).chain(after).collect()
 }
 
 fn scalar(text: String, style: ScalarStyle) -> Data {
@@ -282,6 +302,15 @@ mod tests {
         ] {
             assert_eq!((node.mark.line, node.mark.column), mark);
             assert_eq!(source[node.start..node.end].iter().collect::<String>(), written);
+        }
+    }
+
+    #[test]
+    fn a_directive_moves_no_place() {
+        for (text, written) in [("%ü𐌸𐌸\n--- 2", "2"), ("%YAML 1.2\r\n---\r\n\"ü\" # ü\r\n", "\"ü\"")] {
+            let tree = parse(text).unwrap();
+            let source: Vec<char> = text.chars().collect();
+            assert_eq!(source[tree.start..tree.end].iter().collect::<String>(), written);
         }
     }
 
