@@ -50,8 +50,79 @@ fn write(directory: &tempfile::TempDir, name: &str, text: &str) {
 #[test]
 fn a_cluster_that_is_right_is_good() {
     let directory = cluster();
-    let (code, out, err) = run(directory.path(), &["validate"]);
+    let (code, out, err) = run(directory.path(), &["validate", "--inputs-only"]);
     assert_eq!((code, out.as_str(), err.as_str()), (0, ".: good, 0 errors, 0 warnings\n", ""));
+}
+
+/// A kind that no API server knows by itself.
+const SHIP: &str =
+    "apiVersion: example.com/v1\nkind: Ship\nmetadata:\n  name: ursula\nspec:\n  birth: east\n";
+const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ships.example.com}
+spec:
+  group: example.com
+  names: {kind: Ship, plural: ships}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {berth: {type: string}}}}}
+";
+
+#[test]
+fn validate_asks_the_schemas_of_the_whole_tree() {
+    let directory = cluster();
+    let app = directory.path().join("templates/apps/default/ships");
+    fs::create_dir_all(app.join("files/app")).expect("writable");
+    fs::write(app.join("app.yaml"), "about: Ships\n").expect("writable");
+    fs::write(app.join("files/app/ship.yaml"), SHIP).expect("writable");
+
+    let (code, out, _) = run(directory.path(), &["validate"]);
+    assert!(code == 0 && out.contains("warning[O-09]: ") && out.contains("unchecked"), "{code} {out}");
+    assert!(!directory.path().join("kubernetes").exists(), "nothing is written");
+    let (code, out, _) = run(directory.path(), &["validate", "--strict", "--json"]);
+    let document: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 5 && document["problems"][0]["code"] == "O-09", "{code} {out}");
+
+    let definitions = tempfile::tempdir().expect("a temporary directory");
+    fs::write(definitions.path().join("ships.yaml"), DEFINITION).expect("writable");
+    let schemas = definitions.path().display().to_string();
+    for command in ["validate", "configure"] {
+        let (code, out, err) = run(directory.path(), &[command, "--schemas", &schemas]);
+        let said = format!("{out}{err}");
+        let place = "kubernetes/apps/default/ships/app/ship.yaml:6";
+        assert!(code == 5 && said.contains("error[O-08]: Ship `ursula`"), "{code} {said}");
+        assert!(said.contains(place) && said.contains("did you mean `berth`?"), "{said}");
+    }
+    let (code, _, err) = run(directory.path(), &["validate", "--schemas", "absent"]);
+    assert!(code == 2 && err.contains("absent"), "{code} {err}");
+}
+
+#[test]
+fn without_the_age_key_what_is_open_is_compared() {
+    let directory = cluster();
+    let (code, ..) = run(directory.path(), &["configure"]);
+    assert_eq!(code, 0);
+    fs::remove_file(directory.path().join("age.key")).expect("it is there");
+    let (code, out, _) = run(directory.path(), &["configure", "--check"]);
+    let hidden = "and 6 encrypted ones that were not compared: `age.key` is not here";
+    assert!(code == 0 && out.contains(hidden), "{code} {out}");
+    let (code, out, _) = run(directory.path(), &["configure", "--check", "--format", "json"]);
+    let document: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 0 && document["not_compared"] == 6, "{code} {out}");
+    let (code, out, _) = run(directory.path(), &["validate"]);
+    assert!(code == 0 && out.contains(": good"), "{code} {out}");
+
+    let path = directory.path().join("cluster.yaml");
+    let text = fs::read_to_string(&path).expect("it is there");
+    fs::write(&path, format!("{text}repository_branch: trunk\n")).expect("writable");
+    let (code, out, _) = run(directory.path(), &["configure", "--diff"]);
+    assert!(code == 10 && out.contains("trunk"), "{code} {out}");
+    let (code, _, err) = run(directory.path(), &["configure"]);
+    assert!(code == 3 && err.contains("error[V-25]: `age.key` is missing"), "{code} {err}");
 }
 
 #[test]
@@ -94,7 +165,7 @@ fn a_warning_lets_the_run_go_on_unless_it_is_strict() {
     fs::set_permissions(directory.path().join("age.key"), fs::Permissions::from_mode(0o644))
         .expect("writable");
     let (code, out, _) = run(directory.path(), &["validate"]);
-    assert!(code == 0 && out.contains("warning[V-26]") && out.contains("0 errors, 1 warning\n"), "{out}");
+    assert!(code == 0 && out.contains("warning[V-26]") && out.contains("0 errors, 2 warnings;"), "{out}");
     let (code, out, _) = run(directory.path(), &["validate", "--strict"]);
     assert!(code == 3 && out.contains("error[V-26]"), "{out}");
     let (code, out, _) = run(directory.path(), &["validate", "--strict", "--inputs-only"]);
@@ -142,7 +213,7 @@ fn a_second_configure_writes_nothing_wherever_it_runs() {
         out.rsplit_once(" unchanged (").and_then(|(_, rest)| rest.split_once(' ')).map(|(files, _)| files);
     let files = files.expect("the number of files").to_owned();
     assert!(
-        out.ends_with(&format!(" 0 changed, 0 removed, 0 unchanged ({files} files, 6 of them encrypted)\n")),
+        out.ends_with(&format!(" 0 changed, 0 removed, 0 unchanged ({files} files, 6 of them encrypted; 12 objects valid, 73 unchecked)\n")),
         "{out}"
     );
     let before = state(directory.path());
@@ -158,7 +229,7 @@ fn a_second_configure_writes_nothing_wherever_it_runs() {
     let out = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(
         out.ends_with(&format!(
-            ": 0 new, 0 changed, 0 removed, {files} unchanged ({files} files, 6 of them encrypted)\n"
+            ": 0 new, 0 changed, 0 removed, {files} unchanged ({files} files, 6 of them encrypted; 12 objects valid, 73 unchecked)\n"
         )),
         "{out}"
     );

@@ -77,7 +77,9 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
-const QUARANTINE: [(&str, &[&str]); 30] = [
+const QUARANTINE: [(&str, &[&str]); 32] = [
+    ("k8s-openapi", &["portreeve-cluster"]),
+    ("schemars", &["portreeve-cluster"]),
     ("redis", &["portreeve-store"]),
     ("hyper", &["portreeve-edge", "portreeve-upstream"]),
     ("hyper-util", &["portreeve-edge", "portreeve-upstream"]),

@@ -4,13 +4,16 @@
 use crate::{
     commit::{CommitError, Overwrite, Plan, RealDisk, Recovered, Scope, Tree, View, Workspace},
     inputs::{self, File, Files, Level, ReadError, Report},
-    lint::{self, Finding},
+    lint::{self, Checked, Finding, SchemaError, Sources, Verdicts},
     render::{self, RenderError, RenderedTree, Templates},
     seal::{self, SealError, Sealing},
     values::Values,
 };
-use portreeve_sops::{Error, Keys};
-use std::path::Path;
+use portreeve_sops::{CreationRules, Error, Keys};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Why nothing was written; the tree is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum Failure {
     /// A template is wrong.
     #[error("a template cannot be rendered")]
     Render(#[from] RenderError),
+    /// A directory of schemas cannot be read.
+    #[error("the schemas cannot be used")]
+    Schemas(#[from] SchemaError),
     /// The tree that was rendered is wrong.
     #[error("the rendered tree cannot be used")]
     Lint(Vec<Finding>),
@@ -41,9 +47,23 @@ pub struct Prepared {
     pub report: Report,
     /// What was said of the tree; no errors.
     pub findings: Vec<Finding>,
+    /// What the schemas said of its objects.
+    pub verdicts: Verdicts,
     /// The tree.
     pub tree: RenderedTree,
-    keys: Keys,
+    /// None where the age key is not at hand, and so nothing can be written.
+    keys: Option<Keys>,
+}
+
+/// How a tree is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Warnings of rules are errors.
+    pub strict: bool,
+    /// Directories with schemas, beside those that are kept with the cluster.
+    pub schemas: &'a [PathBuf],
+    /// The age key may be missing; what is encrypted is not compared then, and nothing can be written.
+    pub keyless: bool,
 }
 
 /// What encryption and the manifest need from the machine.
@@ -60,23 +80,40 @@ pub struct Ready {
     pub tree: Tree,
     /// What writing it does.
     pub plan: Plan,
+    /// Encrypted files that were not compared, since the key is not at hand.
+    pub uncompared: usize,
 }
 
-/// Reads, checks and renders; with `strict` the warnings of rules are errors.
+/// Reads, checks and renders.
 ///
 /// # Errors
 /// The first step that finds something wrong, with all that it found.
-pub fn prepare(directory: &Path, strict: bool) -> Result<Prepared, Failure> {
-    let files = Files::read(directory)?;
-    let (report, values) = inputs::check(&files, inputs::Scope::All);
-    if report.count(Level::Error, strict) > 0 {
+pub fn prepare(directory: &Path, options: &Options<'_>) -> Result<Prepared, Failure> {
+    let mut files = Files::read(directory)?;
+    let scope = match options.keyless && files.get(File::Age).is_none() && stand_in(directory, &mut files) {
+        true => inputs::Scope::Keyless,
+        false => inputs::Scope::All,
+    };
+    let (report, values) = inputs::check(&files, scope);
+    if report.count(Level::Error, options.strict) > 0 {
         return Err(Failure::Inputs(Box::new(report)));
     }
-    let (Some(values), Some(keys)) = (values, keys(&files)) else {
+    let keys = keys(&files);
+    let Some(values) = values.filter(|_| keys.is_some() || scope == inputs::Scope::Keyless) else {
         return Err(Failure::Inputs(Box::new(report)));
     };
-    let (tree, findings) = checked(directory, &values, &files, strict)?;
-    Ok(Prepared { report, findings, tree, keys })
+    let (tree, Checked { findings, verdicts }) = checked(directory, &values, &files, options)?;
+    Ok(Prepared { report, findings, verdicts, tree, keys })
+}
+
+/// Puts the public key of the tree that is there in the place of the age key; whether there was one.
+fn stand_in(directory: &Path, files: &mut Files) -> bool {
+    let rules = fs::read_to_string(directory.join(seal::RULES)).ok();
+    let rules = rules.and_then(|text| CreationRules::parse(&text).ok());
+    let found = rules.as_ref().and_then(|rules| rules.find(seal::OF_THE_KEY)?.recipients.first());
+    let Some(recipient) = found else { return false };
+    files.insert(File::Age, format!("# public key: {recipient}\n"), None);
+    true
 }
 
 fn keys(files: &Files) -> Option<Keys> {
@@ -87,18 +124,19 @@ fn checked(
     directory: &Path,
     values: &Values,
     files: &Files,
-    strict: bool,
-) -> Result<(RenderedTree, Vec<Finding>), Failure> {
+    options: &Options<'_>,
+) -> Result<(RenderedTree, Checked), Failure> {
     let templates = Templates::with_own(directory)?;
     let tree = render::render(values, files, &templates)?;
-    let mut findings = lint::check(&tree, values, files);
-    if strict {
-        findings.iter_mut().for_each(|finding| finding.level = Level::Error);
+    let sources = Sources::open(directory, options.schemas)?;
+    let mut checked = lint::check(&tree, values, files, &sources);
+    if options.strict {
+        checked.findings.iter_mut().for_each(|finding| finding.level = Level::Error);
     }
-    if findings.iter().any(|finding| finding.level == Level::Error) {
-        return Err(Failure::Lint(findings));
+    if checked.findings.iter().any(|finding| finding.level == Level::Error) {
+        return Err(Failure::Lint(checked.findings));
     }
-    Ok((tree, findings))
+    Ok((tree, checked))
 }
 
 impl Prepared {
@@ -122,11 +160,22 @@ impl Prepared {
         machine: &mut Machine<'_>,
         scope: &Scope<'_>,
     ) -> Result<Ready, Failure> {
+        let Some(keys) = &self.keys else {
+            let tree = seal::in_the_clear(&self.tree);
+            let only = |path: &str| !seal::sealed(path) && matches!(scope, Scope::Only(takes) if takes(path));
+            let scope = match scope {
+                Scope::Only(_) => Scope::Only(&only),
+                _ => Scope::Except(&seal::sealed),
+            };
+            let plan = view.plan(&tree, &scope)?;
+            let uncompared = self.tree.len() - tree.len();
+            return Ok(Ready { tree, plan, uncompared });
+        };
         let mut random = |bytes: &mut [u8]| (machine.random)(bytes).map_err(|what| Error::Key { what });
-        let mut how = Sealing { keys: &self.keys, now: machine.now, random: &mut random };
+        let mut how = Sealing { keys, now: machine.now, random: &mut random };
         let tree = seal::seal(&self.tree, &mut how, |path| view.current(path))?;
         let plan = view.plan(&tree, scope)?;
-        Ok(Ready { tree, plan })
+        Ok(Ready { tree, plan, uncompared: 0 })
     }
 
     /// Encrypts the tree and writes it as one transaction.

@@ -1,7 +1,7 @@
 //! YAML texts of several documents as plain data: what `kubectl` would read. Scalars mean what they mean in YAML 1.2. Places are
 //! lines of the whole text. Inputs are not read here: theirs is `inputs::read`, which knows what each setting may be.
 
-use portreeve_yaml::{Data, Node, Scalar, Style};
+use portreeve_yaml::{Data, Limits, Mark, Node, Scalar, Style};
 use serde_json::{Map, Value};
 
 /// Why a text is not data.
@@ -14,12 +14,43 @@ pub struct Fault {
 }
 
 /// One document.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Document {
     /// The line that it begins at.
     pub line: usize,
     /// What it holds.
     pub value: Value,
+    /// Where everything in it stands, from the line after `before`.
+    node: Node,
+    before: usize,
+}
+
+impl Document {
+    /// The place of what a JSON pointer leads to, or of the last thing on the way that is there; line and column from 1.
+    pub fn place(&self, pointer: &str) -> Mark {
+        let (mut node, mut mark) = (&self.node, self.node.mark);
+        for part in pointer.split('/').skip(1) {
+            let part = part.replace("~1", "/").replace("~0", "~");
+            node = match &node.data {
+                Data::Map(entries) => match entries.iter().find(|entry| entry.key == part) {
+                    Some(entry) => {
+                        mark = entry.mark;
+                        &entry.value
+                    }
+                    None => break,
+                },
+                Data::List(items) => match part.parse::<usize>().ok().and_then(|n| items.get(n)) {
+                    Some(item) => {
+                        mark = item.mark;
+                        item
+                    }
+                    None => break,
+                },
+                Data::Empty | Data::Scalar(_) => break,
+            };
+        }
+        Mark { line: self.before + mark.line, column: mark.column }
+    }
 }
 
 /// Reads every document of a text; those that hold nothing are left out.
@@ -27,14 +58,22 @@ pub struct Document {
 /// # Errors
 /// The first place where it is no YAML, or where a key is there twice.
 pub fn read(text: &str) -> Result<Vec<Document>, Fault> {
+    read_within(text, Limits::PEOPLE)
+}
+
+/// Reads every document of a text that perhaps a program wrote.
+///
+/// # Errors
+/// As those of [`read`].
+pub(crate) fn read_within(text: &str, limits: Limits) -> Result<Vec<Document>, Fault> {
     let mut documents = Vec::new();
     for (before, part) in parts(text) {
         let fault = |fault: Fault| Fault { line: fault.line + before, ..fault };
-        let node = portreeve_yaml::parse(part)
+        let node = portreeve_yaml::parse_within(part, limits)
             .map_err(|error| fault(Fault { line: error.mark.line, what: error.what }))?;
         let value = value(&node).map_err(fault)?;
         if !value.is_null() {
-            documents.push(Document { line: before + node.mark.line, value });
+            documents.push(Document { line: before + node.mark.line, value, node, before });
         }
     }
     Ok(documents)
@@ -107,6 +146,16 @@ mod tests {
         let lines: Vec<usize> = read.iter().map(|document| document.line).collect();
         assert_eq!(lines, [4, 6]);
         assert_eq!(read[1].value, json!({"b": "---\nx\n", "c": [null, "y", 1.5, "0x", "yes"]}));
+    }
+
+    #[test]
+    fn places_are_found_by_pointers() {
+        let document = &read("---\n---\na:\n  - b: 1\n  - c/d: ~\n").unwrap()[0];
+        for (pointer, line, column) in
+            [("", 3, 1), ("/a", 3, 1), ("/a/0", 4, 5), ("/a/1/c~1d", 5, 5), ("/a/1/e/f", 5, 5), ("/x", 3, 1)]
+        {
+            assert_eq!(document.place(pointer), Mark { line, column }, "{pointer}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ use report::Sources;
 pub enum Scope {
     /// Settings and keys.
     All,
+    /// Settings and keys, but of the age key only the public half has to be there.
+    Keyless,
     /// The two files of settings alone.
     Settings,
 }
@@ -41,8 +43,8 @@ pub fn check(files: &Files, scope: Scope) -> (Report, Option<Values>) {
     let mut sources = Sources::new();
     let mut given = Given::read(files, &mut problems, &mut sources);
     rules::check(&mut given, &mut problems);
-    if scope == Scope::All {
-        rules::files::check(files, &given, &mut problems);
+    if scope != Scope::Settings {
+        rules::files::check(files, scope, &given, &mut problems);
     }
     let report = Report::new(problems, files, &sources);
     let values = (report.count(Level::Error, false) == 0).then_some(given.values);

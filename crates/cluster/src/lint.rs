@@ -1,11 +1,12 @@
-//! The rendered tree, looked at as `kustomize` and Flux will: before anything is encrypted or written. Whether an object is
-//! valid by its schema is not asked here.
+//! The rendered tree, looked at as `kustomize`, Flux and the API server will: before anything is encrypted or written.
 //!
-//! Reading order: `objects` (texts as objects), `build` (what Flux reaches from its root), `leaks` (secrets in the open).
+//! Reading order: `objects` (texts as objects), `build` (what Flux reaches from its root), `leaks` (secrets in the open), `schemas`
+//! (whether each object is what its kind has to be).
 
 mod build;
 mod leaks;
 mod objects;
+mod schemas;
 
 #[cfg(test)]
 pub(crate) use leaks::writings;
@@ -13,6 +14,7 @@ pub(crate) use leaks::writings;
 mod tests;
 
 pub use objects::{Listed, list};
+pub use schemas::{KEPT, SchemaError, Sources, Verdicts};
 
 use crate::{
     inputs::{Files, Level},
@@ -22,6 +24,9 @@ use crate::{
 use serde_json::{Value, json};
 use std::fmt;
 
+/// The rule about kinds without a schema.
+pub const UNCHECKED: &str = "O-09";
+
 /// The rules of the output, each with what it asks for.
 pub const RULES: &[(&str, Level, &str)] = &[
     ("O-01", Level::Error, "Every file is YAML that can be read, and no object is there twice"),
@@ -29,6 +34,8 @@ pub const RULES: &[(&str, Level, &str)] = &[
     ("O-03", Level::Warning, "Flux reaches every file"),
     ("O-04", Level::Error, "What Flux applies and waits for is there"),
     ("O-07", Level::Error, "No secret stands outside encrypted files"),
+    ("O-08", Level::Error, "Every object is valid by its schema"),
+    (UNCHECKED, Level::Warning, "There is a schema of every kind"),
 ];
 
 /// Something that is wrong with the tree.
@@ -86,14 +93,24 @@ impl Notes<'_> {
     }
 }
 
-/// Looks at a tree; findings come by file and line.
-pub fn check(tree: &RenderedTree, values: &Values, files: &Files) -> Vec<Finding> {
+/// What was found in a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// What is wrong, by file and line.
+    pub findings: Vec<Finding>,
+    /// What the schemas say.
+    pub verdicts: Verdicts,
+}
+
+/// Looks at a tree.
+pub fn check(tree: &RenderedTree, values: &Values, files: &Files, sources: &Sources) -> Checked {
     let mut notes = Notes { tree, found: Vec::new() };
     let objects = objects::read(tree, &mut notes);
     build::check(&objects, &mut notes);
     leaks::check(values, files, &mut notes);
+    let verdicts = schemas::check(&objects, values, sources, &mut notes);
     let mut found = notes.found;
     found.sort_by(|a, b| (&a.file, a.line, a.code).cmp(&(&b.file, b.line, b.code)));
     found.dedup();
-    found
+    Checked { findings: found, verdicts }
 }

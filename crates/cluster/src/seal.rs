@@ -3,12 +3,14 @@
 
 use crate::{
     commit::{CommitError, Output, Tree},
-    render::RenderedTree,
+    render::{Rendered, RenderedTree},
 };
 use portreeve_sops::{CreationRules, Error, Keys, Previous, Seal};
 
 /// The file that says how files are encrypted.
-const RULES: &str = ".sops.yaml";
+pub(crate) const RULES: &str = ".sops.yaml";
+/// The file that hands the age key to the cluster; it is encrypted for it, too.
+pub(crate) const OF_THE_KEY: &str = "bootstrap/sops-age.sops.yaml";
 
 /// What encryption needs from outside.
 pub struct Sealing<'a> {
@@ -47,6 +49,21 @@ pub enum SealError {
     Disk(#[from] CommitError),
 }
 
+/// Whether a file of the tree is encrypted.
+pub fn sealed(path: &str) -> bool {
+    path.contains(".sops.yaml") && path != RULES
+}
+
+/// The part of the tree that is not encrypted.
+pub(crate) fn in_the_clear(tree: &RenderedTree) -> Tree {
+    let open = tree.iter().filter(|(path, _)| !sealed(path));
+    let output = |file: &Rendered| Output {
+        bytes: file.text.expose().clone().into_bytes(),
+        template: file.digest.clone(),
+    };
+    open.map(|(path, file)| (path.clone(), output(file))).collect()
+}
+
 /// Encrypts what is secret. `current` gives the files that are there now.
 ///
 /// # Errors
@@ -62,10 +79,10 @@ pub fn seal(
     };
     let rules = tree.get(RULES).map(|file| CreationRules::parse(file.text.expose())).transpose();
     let rules = rules.map_err(at(RULES))?;
-    let mut sealed = Tree::new();
+    let mut done = Tree::new();
     for (path, file) in tree {
         let text = file.text.expose();
-        let bytes = if path.contains(".sops.yaml") && path != RULES {
+        let bytes = if sealed(path) {
             let rule = rules.as_ref().and_then(|rules| rules.find(path));
             let rule = rule.ok_or_else(|| SealError::NoRule(path.clone()))?;
             let before = current(path)?.and_then(|bytes| String::from_utf8(bytes).ok());
@@ -79,9 +96,9 @@ pub fn seal(
         } else {
             text.clone().into_bytes()
         };
-        sealed.insert(path.clone(), Output { bytes, template: file.digest.clone() });
+        done.insert(path.clone(), Output { bytes, template: file.digest.clone() });
     }
-    Ok(sealed)
+    Ok(done)
 }
 
 /// Encrypts one file, close to what is there. What is there and broken was changed by hand; the plan of the commit finds that.

@@ -6,4 +6,4 @@ mod nearest;
 mod tree;
 
 pub use nearest::nearest;
-pub use tree::{Data, Entry, Mark, Node, Scalar, Style, Unreadable, parse};
+pub use tree::{Data, Entry, Limits, Mark, Node, Scalar, Style, Unreadable, parse, parse_within};

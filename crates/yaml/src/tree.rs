@@ -5,10 +5,21 @@
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 use std::collections::HashMap;
 
-/// A configuration nests about six levels; deeper is an accident or an attack on whoever reads the tree.
-const DEPTH: usize = 32;
-/// Bounds what aliases of aliases can make of a short file.
-const NODES: usize = 50_000;
+/// How much a document may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Levels; deeper is an accident or an attack on whoever reads the tree.
+    pub depth: usize,
+    /// Values. Bounds what aliases of aliases can make of a short file.
+    pub nodes: usize,
+}
+
+impl Limits {
+    /// What people write: a configuration nests about six levels, a template's output about twenty.
+    pub const PEOPLE: Self = Self { depth: 32, nodes: 50_000 };
+    /// What programs write, such as definitions of kinds.
+    pub const PROGRAMS: Self = Self { depth: 128, nodes: 1_000_000 };
+}
 
 /// A place in the file, both counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +101,18 @@ pub struct Unreadable {
 /// # Errors
 /// Why there is no tree, with the place.
 pub fn parse(text: &str) -> Result<Node, Unreadable> {
+    parse_within(text, Limits::PEOPLE)
+}
+
+/// Reads the one document of a text that may be larger or deeper than what people write.
+///
+/// # Errors
+/// As those of [`parse`].
+pub fn parse_within(text: &str, limits: Limits) -> Result<Node, Unreadable> {
     let source: Vec<char> = text.chars().collect();
     let lines = starts(&source);
     let parser = Parser::new_from_str(text);
-    let mut builder = Builder { parser, source, lines, anchors: HashMap::new(), nodes: 0 };
+    let mut builder = Builder { parser, source, lines, limits, anchors: HashMap::new(), nodes: 0 };
     let mut root = Node { mark: Mark { line: 1, column: 1 }, start: 0, end: 0, data: Data::Empty };
     let mut documents = 0;
     while let Some((event, span)) = builder.next()? {
@@ -117,6 +136,7 @@ struct Builder<'a> {
     source: Vec<char>,
     /// Where each line begins.
     lines: Vec<usize>,
+    limits: Limits,
     anchors: HashMap<usize, Node>,
     nodes: usize,
 }
@@ -139,8 +159,9 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Unreadable> {
         self.count(1, span)?;
-        if depth > DEPTH {
-            return Err(unreadable(span.start, &format!("nested deeper than {DEPTH} levels")));
+        if depth > self.limits.depth {
+            let what = format!("nested deeper than {} levels", self.limits.depth);
+            return Err(unreadable(span.start, &what));
         }
         let (start, mut end) = (self.index(span.start), self.index(span.end));
         let (data, anchor, tag) = match event {
@@ -235,8 +256,9 @@ impl<'a> Builder<'a> {
 
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Unreadable> {
         self.nodes += nodes;
-        if self.nodes > NODES {
-            return Err(unreadable(span.start, &format!("more than {NODES} values, aliases included")));
+        if self.nodes > self.limits.nodes {
+            let what = format!("more than {} values, aliases included", self.limits.nodes);
+            return Err(unreadable(span.start, &what));
         }
         Ok(())
     }
@@ -307,7 +329,8 @@ mod tests {
 
     #[test]
     fn a_directive_moves_no_place() {
-        for (text, written) in [("%ü𐌸𐌸\n--- 2", "2"), ("%YAML 1.2\r\n---\r\n\"ü\" # ü\r\n", "\"ü\"")] {
+        for (text, written) in [("%ü𐌸𐌸\n--- 2", "2"), ("%YAML 1.2\r\n---\r\n\"ü\" # ü\r\n", "\"ü\"")]
+        {
             let tree = parse(text).unwrap();
             let source: Vec<char> = text.chars().collect();
             assert_eq!(source[tree.start..tree.end].iter().collect::<String>(), written);

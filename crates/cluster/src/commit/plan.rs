@@ -50,8 +50,20 @@ pub enum Overwrite {
 pub enum Scope<'a> {
     /// All, and what is no longer rendered is removed.
     All,
+    /// All but those that the test takes, and what is no longer rendered is removed.
+    Except(&'a dyn Fn(&str) -> bool),
     /// Those that the test takes; nothing is removed.
     Only(&'a dyn Fn(&str) -> bool),
+}
+
+impl Scope<'_> {
+    fn has(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Except(leaves) => !leaves(path),
+            Self::Only(takes) => takes(path),
+        }
+    }
 }
 
 /// What a commit would do.
@@ -70,10 +82,7 @@ impl Plan {
         scope: &Scope<'_>,
     ) -> Result<Self, CommitError> {
         let (mut changes, mut gone) = (BTreeMap::new(), BTreeSet::new());
-        for (path, output) in tree {
-            if matches!(scope, Scope::Only(takes) if !takes(path)) {
-                continue;
-            }
+        for (path, output) in tree.iter().filter(|(path, _)| scope.has(path)) {
             let on_disk = place.read(&place.inside(path)?)?;
             let written = manifest.get(path).map(|row| row.sha256.as_str());
             let change = match on_disk {
@@ -90,8 +99,8 @@ impl Plan {
             };
             changes.insert(path.clone(), change);
         }
-        if matches!(scope, Scope::All) {
-            for path in manifest.paths().filter(|path| !tree.contains_key(*path)) {
+        if !matches!(scope, Scope::Only(_)) {
+            for path in manifest.paths().filter(|path| !tree.contains_key(*path) && scope.has(path)) {
                 let on_disk = place.read(&place.inside(path)?)?.map(|bytes| digest(&bytes));
                 let written = manifest.get(path).map(|row| &row.sha256);
                 let change = match on_disk {

@@ -3,7 +3,7 @@
 
 mod taint;
 
-use super::{Failure, Machine, prepare};
+use super::{Failure, Machine, Options, prepare};
 use crate::{
     commit::{Change, CommitError, Overwrite, STATE, Scope},
     inputs::tests::support,
@@ -31,7 +31,7 @@ fn place(name: &str) -> tempfile::TempDir {
 }
 
 fn configure(directory: &Path, now: &str, overwrite: Overwrite) -> Result<Vec<(String, Change)>, Failure> {
-    let prepared = prepare(directory, false)?;
+    let prepared = prepare(directory, &Options::default())?;
     let mut machine = Machine { now, random: &mut random };
     let (ready, _) = prepared.write(directory, &mut machine, &Scope::All, overwrite)?;
     Ok(ready.plan.changes().map(|(path, change)| (path.to_owned(), change.clone())).collect())

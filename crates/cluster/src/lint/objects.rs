@@ -1,14 +1,21 @@
 //! The texts of the tree as the objects in them.
 
 use super::Notes;
-use crate::{documents, render::RenderedTree};
+use crate::{
+    documents::{self, Document},
+    render::RenderedTree,
+};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// One document of one file.
-pub(super) struct Object {
-    pub(super) line: usize,
-    pub(super) value: Value,
+pub(super) struct Object(Document);
+
+impl Deref for Object {
+    type Target = Document;
+    fn deref(&self) -> &Document {
+        &self.0
+    }
 }
 
 /// Every file of YAML with its documents.
@@ -36,9 +43,7 @@ pub(super) fn read(tree: &RenderedTree, notes: &mut Notes<'_>) -> Objects {
     for (path, file) in tree.iter().filter(|(path, _)| path.ends_with(".yaml")) {
         match documents::read(file.text.expose()) {
             Ok(found) => {
-                let found =
-                    found.into_iter().map(|document| Object { line: document.line, value: document.value });
-                objects.insert(path.clone(), found.collect());
+                objects.insert(path.clone(), found.into_iter().map(Object).collect());
             }
             Err(fault) => {
                 let what = format!("this is not YAML that can be read: {}", fault.what);
@@ -80,7 +85,7 @@ pub fn list(tree: &RenderedTree) -> Vec<Listed> {
         let objects: Vec<Object> = found
             .unwrap_or_default()
             .into_iter()
-            .map(|document| Object { line: document.line, value: document.value })
+            .map(Object)
             .filter(|object| !object.text("/kind").is_empty())
             .collect();
         let text = |object: &Object, pointer: &str| object.text(pointer).to_owned();

@@ -23,6 +23,10 @@ impl KeyFiles {
         let age = text(File::Age);
         let keys = age.and_then(|text| Keys::parse(text).ok());
         let recipient = keys.and_then(|keys| keys.recipients().first().map(ToString::to_string));
+        // Without the key itself its public half is enough for whatever is not encrypted.
+        let noted =
+            || age?.lines().find_map(|line| Some(line.strip_prefix("# public key: ")?.trim().to_owned()));
+        let recipient = recipient.or_else(noted);
         let private = |text: &str| {
             let lines = text.lines().map(str::trim).filter(|line| line.starts_with("AGE-SECRET-KEY-"));
             Hidden::value(&lines.collect::<Vec<_>>().join("\n"))

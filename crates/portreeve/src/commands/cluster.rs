@@ -5,16 +5,17 @@ mod configure;
 mod doctor;
 mod init;
 mod render;
+mod validate;
 
 use super::{CommandError, Exit};
 use crate::cli::print;
-use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use portreeve_cluster::inputs::{self, Files, Level, Report, Scope};
-use serde_json::json;
+use clap::{Subcommand, ValueEnum, ValueHint};
+use portreeve_cluster::inputs;
 use std::path::{Path, PathBuf};
 
 pub use configure::ConfigureArguments;
 pub use render::RenderArguments;
+pub use validate::ValidateArguments;
 
 /// The commands of `cluster`.
 #[derive(Debug, Subcommand)]
@@ -60,14 +61,17 @@ Exit codes: 0 nothing has to be mended; 1 a file cannot be read; 2 wrong usage; 
         #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
-    /// Check the settings of a cluster and the keys beside them, and say everything that is wrong
+    /// Check the settings of a cluster, the keys beside them and the tree that they make; writes nothing
     #[command(after_help = "Examples:
   portreeve cluster validate
   portreeve cluster validate clusters/harbour --json
+  portreeve cluster validate --schemas ../definitions
   portreeve cluster validate --inputs-only     where the keys are not, such as in a pipeline
 
-Exit codes: 0 the inputs can be used (warnings may be printed); 1 a file cannot be read; 2 wrong usage;
-3 the inputs are wrong.")]
+Each object is valid by its schema, invalid, or unchecked where there is no schema; an unchecked one is a warning.
+
+Exit codes: 0 the cluster can be used (warnings may be printed); 1 a file cannot be read; 2 wrong usage;
+3 the inputs are wrong; 4 a template is wrong; 5 the tree breaks a rule.")]
     Validate(ValidateArguments),
     /// Say what a setting, a field of a node or a rule means
     #[command(after_help = "Examples:
@@ -99,23 +103,6 @@ The first line `# yaml-language-server: $schema=cluster.schema.json` tells an ed
     },
 }
 
-/// `cluster validate`.
-#[derive(Debug, Args)]
-pub struct ValidateArguments {
-    /// The directory with `cluster.yaml` and `nodes.yaml`
-    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub directory: PathBuf,
-    /// Check the two files of settings alone, not the keys beside them
-    #[arg(long)]
-    pub inputs_only: bool,
-    /// Take warnings of rules (V-…) for errors
-    #[arg(long)]
-    pub strict: bool,
-    /// Print one JSON document and nothing else
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// The files that have a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaFile {
@@ -135,7 +122,7 @@ pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
         ClusterCommand::Doctor { directory } => doctor::run(directory),
         ClusterCommand::Configure(arguments) => configure::run(arguments),
         ClusterCommand::Render(arguments) => render::run(arguments),
-        ClusterCommand::Validate(arguments) => validate(arguments),
+        ClusterCommand::Validate(arguments) => validate::run(arguments),
         ClusterCommand::Explain { name: None } => print(inputs::list().as_bytes()),
         ClusterCommand::Explain { name: Some(name) } => {
             let text =
@@ -153,25 +140,6 @@ pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
     }
 }
 
-fn validate(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
-    let shown = arguments.directory.display();
-    directory(&arguments.directory)?;
-    let files = Files::read(&arguments.directory).map_err(|error| {
-        CommandError::new(Exit::Failed, format!("the inputs in `{shown}` cannot be read"), error)
-    })?;
-    let scope = if arguments.inputs_only { Scope::Settings } else { Scope::All };
-    let (report, _) = inputs::check(&files, scope);
-    let errors = report.count(Level::Error, arguments.strict);
-    let out = if arguments.json {
-        let document = json!({"ok": errors == 0, "problems": report.json(arguments.strict)});
-        format!("{document:#}\n")
-    } else {
-        told(&report, &shown.to_string(), arguments.strict)
-    };
-    print(out.as_bytes())?;
-    Ok(if errors == 0 { Exit::Done } else { Exit::Inputs })
-}
-
 /// The directory of a cluster has to be there.
 fn directory(path: &Path) -> Result<(), CommandError> {
     if path.is_dir() {
@@ -179,18 +147,4 @@ fn directory(path: &Path) -> Result<(), CommandError> {
     }
     let what = format!("`{}` is not a directory; name the one with cluster.yaml", path.display());
     Err(CommandError::plain(Exit::Usage, what))
-}
-
-fn told(report: &Report, shown: &str, strict: bool) -> String {
-    let count = |level, noun: &str| match report.count(level, strict) {
-        1 => format!("1 {noun}"),
-        count => format!("{count} {noun}s"),
-    };
-    let verdict = if report.count(Level::Error, strict) == 0 { "good" } else { "cannot be used" };
-    format!(
-        "{}{shown}: {verdict}, {}, {}\n",
-        report.text(strict),
-        count(Level::Error, "error"),
-        count(Level::Warning, "warning")
-    )
 }

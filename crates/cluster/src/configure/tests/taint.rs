@@ -39,7 +39,15 @@ fn traps_survive_and_leak_nowhere() {
         files.insert(File::PushToken, format!("{push}\n"), Some(0o600));
         cores.insert("push".to_owned(), push.clone());
         let tree = render(&values, &files, &Templates::default()).unwrap();
-        assert_eq!(lint::check(&tree, &values, &files), [], "{name}");
+        assert_eq!(
+            lint::check(&tree, &values, &files, &lint::Sources::default())
+                .findings
+                .iter()
+                .filter(|one| one.code != "O-09")
+                .count(),
+            0,
+            "{name}"
+        );
 
         let keys = Keys::parse(files.get(File::Age).unwrap().text.expose()).unwrap();
         let mut chance = |bytes: &mut [u8]| random(bytes).map_err(|what| Error::Key { what });

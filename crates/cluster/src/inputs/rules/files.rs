@@ -2,6 +2,7 @@
 
 use super::{Given, Problem};
 use crate::inputs::{
+    Scope,
     files::Files,
     problem::{File, Place},
 };
@@ -10,8 +11,10 @@ use portreeve_yaml::Data;
 
 const TUNNEL: [&str; 3] = ["AccountTag", "TunnelID", "TunnelSecret"];
 
-pub(in super::super) fn check(files: &Files, given: &Given, problems: &mut Vec<Problem>) {
-    age(files, problems);
+pub(in super::super) fn check(files: &Files, scope: Scope, given: &Given, problems: &mut Vec<Problem>) {
+    if scope == Scope::All {
+        age(files, problems);
+    }
     if given.text("exposure") == Some("cloudflare_tunnel") {
         tunnel(files, problems);
     }

@@ -1,7 +1,7 @@
 //! What is rendered is valid by the schemas of those who read it. The schemas lie beside the repository and are only read; where
 //! they are missing, the tests say so and do nothing.
 
-use super::{inputs_of, tree};
+use super::inputs_of;
 use crate::{
     documents,
     inputs::tests::support::{CLUSTERS, cluster},
@@ -10,7 +10,6 @@ use crate::{
 };
 use serde_json::{Value as Json, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -28,60 +27,8 @@ fn json(path: &Path) -> Json {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A schema in which a name that is not listed is a mistake, as the API server's strict validation has it.
-fn strict(schema: &mut Json) {
-    if let Some(map) = schema.as_object_mut() {
-        let free = map.get("x-kubernetes-preserve-unknown-fields") == Some(&json!(true));
-        if map.contains_key("properties") && !free && !map.contains_key("additionalProperties") {
-            map.insert("additionalProperties".to_owned(), json!(false));
-        }
-        map.values_mut().for_each(strict);
-    } else if let Some(items) = schema.as_array_mut() {
-        items.iter_mut().for_each(strict);
-    }
-}
-
-fn substituted(text: &str) -> String {
-    (1..9).fold(text.replace("${SECRET_DOMAIN}", "example.com"), |text, number| {
-        text.replace(&format!("${{SECRET_DOMAIN_{number}}}"), "example.org")
-    })
-}
-
 fn problems(validator: &jsonschema::Validator, value: &Json) -> Vec<String> {
     validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect()
-}
-
-#[test]
-fn every_object_is_valid() {
-    /// What the API server knows by itself; there is no file for them.
-    const CORE: [&str; 4] = ["v1/Secret", "v1/Namespace", "v1/Service", "policy/v1/PodDisruptionBudget"];
-    let Some(root) = schemas() else { return };
-    let mut validators = BTreeMap::new();
-    let (mut wrong, mut checked) = (Vec::new(), BTreeSet::new());
-    for name in CLUSTERS {
-        for (path, file) in tree(name).iter().filter(|(path, _)| path.starts_with("kubernetes/")) {
-            for document in documents::read(&substituted(file.text.expose())).unwrap() {
-                let (version, kind) = (&document.value["apiVersion"], &document.value["kind"]);
-                let id = format!("{}/{}", version.as_str().unwrap(), kind.as_str().unwrap());
-                if CORE.contains(&id.as_str()) {
-                    continue;
-                }
-                let (group, rest) = id.split_once('/').unwrap();
-                let (version, kind) = rest.split_once('/').unwrap();
-                let validator = validators.entry(id.clone()).or_insert_with(|| {
-                    let file = format!("{}_{version}.json", kind.to_lowercase());
-                    let mut schema = json(&root.join("crds").join(group).join(file));
-                    strict(&mut schema);
-                    jsonschema::validator_for(&schema).unwrap()
-                });
-                checked.insert(id);
-                let found = problems(validator, &document.value);
-                wrong.extend(found.into_iter().map(|problem| format!("{name}: {path}: {problem}")));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(checked.len() > 15, "{checked:?}");
 }
 
 fn with_talos(name: &str, version: &str) -> RenderedTree {

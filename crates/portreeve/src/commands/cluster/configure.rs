@@ -8,8 +8,10 @@ use crate::{
 use clap::{Args, ValueEnum, ValueHint};
 use portreeve_cluster::{
     commit::{Change, CommitError, Overwrite, RealDisk, Recovered, Scope, View, unified},
-    configure::{self, Failure, Machine, Prepared, Ready},
+    configure::{self, Failure, Machine, Options, Prepared, Ready},
     inputs::Level,
+    lint::{self, Verdicts},
+    seal,
 };
 use serde_json::{Value, json};
 use std::{
@@ -44,6 +46,9 @@ pub struct ConfigureArguments {
     /// Take warnings of rules for errors
     #[arg(long)]
     pub strict: bool,
+    /// A directory with schemas of custom kinds: definitions as YAML, or `GROUP/KIND_VERSION.json`; may be given several times
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub schemas: Vec<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -84,7 +89,9 @@ pub(super) fn now() -> Result<String, CommandError> {
 pub(super) fn run(arguments: &ConfigureArguments) -> Result<Exit, CommandError> {
     directory(&arguments.directory)?;
     let json = arguments.format == Format::Json;
-    let prepared = match configure::prepare(&arguments.directory, arguments.strict) {
+    let keyless = arguments.check || arguments.diff;
+    let options = Options { strict: arguments.strict, schemas: &arguments.schemas, keyless };
+    let prepared = match configure::prepare(&arguments.directory, &options) {
         Ok(prepared) => prepared,
         Err(failure) => return failed(failure, json),
     };
@@ -136,7 +143,7 @@ fn inside(directory: &Path, path: &str) -> String {
 
 /// Reads, checks and renders, and says what is wrong; the code to end with, if something is.
 pub(super) fn prepared(directory: &Path, json: bool) -> Result<Result<Prepared, Exit>, CommandError> {
-    match configure::prepare(directory, false) {
+    match configure::prepare(directory, &Options::default()) {
         Ok(prepared) => {
             warn(&prepared);
             Ok(Ok(prepared))
@@ -152,7 +159,8 @@ fn tell(text: &str) {
 
 fn warn(prepared: &Prepared) {
     let mut text = prepared.report.text(false);
-    for finding in &prepared.findings {
+    // That kinds have no schema is so for most clusters, each time: the last line counts them, and `validate` names them.
+    for finding in prepared.findings.iter().filter(|finding| finding.code != lint::UNCHECKED) {
         text.push_str(&finding.to_string());
     }
     if !text.is_empty() {
@@ -162,6 +170,20 @@ fn warn(prepared: &Prepared) {
 
 /// Says why nothing was written.
 pub(super) fn failed(failure: Failure, json: bool) -> Result<Exit, CommandError> {
+    let (exit, text, problems) = explained(failure, "nothing was written")?;
+    if json {
+        print(format!("{:#}\n", json!({"ok": false, "problems": problems})).as_bytes())?;
+    } else {
+        tell(&text);
+    }
+    Ok(exit)
+}
+
+/// What is wrong with inputs, templates or the tree: the code to end with, and what is said to people and to programs.
+///
+/// # Errors
+/// Something else went wrong.
+pub(super) fn explained(failure: Failure, outcome: &str) -> Result<(Exit, String, Value), CommandError> {
     let (exit, text, problems) = match &failure {
         Failure::Inputs(report) => (Exit::Inputs, report.text(false), report.json(false)),
         Failure::Lint(findings) => {
@@ -173,17 +195,13 @@ pub(super) fn failed(failure: Failure, json: bool) -> Result<Exit, CommandError>
             (Exit::Template, format!("error[{}]: {error}\n", error.code), problem)
         }
         Failure::Commit(CommitError::Locked(_)) => {
-            return Err(CommandError::new(Exit::Locked, "nothing was written", failure));
+            return Err(CommandError::new(Exit::Locked, outcome, failure));
         }
-        Failure::Seal(_) => return Err(CommandError::new(Exit::Key, "nothing was written", failure)),
-        _ => return Err(CommandError::new(Exit::Failed, "nothing was written", failure)),
+        Failure::Schemas(_) => return Err(CommandError::new(Exit::Usage, outcome, failure)),
+        Failure::Seal(_) => return Err(CommandError::new(Exit::Key, outcome, failure)),
+        _ => return Err(CommandError::new(Exit::Failed, outcome, failure)),
     };
-    if json {
-        print(format!("{:#}\n", json!({"ok": false, "problems": problems})).as_bytes())?;
-    } else {
-        tell(&format!("{text}nothing was written: {failure}"));
-    }
-    Ok(exit)
+    Ok((exit, format!("{text}{outcome}: {failure}"), problems))
 }
 
 /// One word, and a mark, for what happens to a file.
@@ -198,18 +216,27 @@ fn word(change: &Change, removed: bool) -> Option<(&'static str, char)> {
     })
 }
 
-fn counted(ready: &Ready) -> String {
+fn counted(prepared: &Prepared, ready: &Ready) -> String {
     let count = |test: fn(&Change) -> bool| ready.plan.all().filter(|(_, change)| test(change)).count();
-    let sealed =
-        ready.tree.keys().filter(|path| path.contains(".sops.yaml") && *path != ".sops.yaml").count();
+    let sealed = match ready.uncompared {
+        0 => format!("{} of them encrypted", ready.tree.keys().filter(|path| seal::sealed(path)).count()),
+        hidden => format!("and {hidden} encrypted ones that were not compared: `age.key` is not here"),
+    };
+    let Verdicts { valid, unchecked, .. } = prepared.verdicts;
     format!(
-        "{} new, {} changed, {} removed, {} unchanged ({} files, {sealed} of them encrypted)",
+        "{} new, {} changed, {} removed, {} unchanged ({} files, {sealed}; {valid} objects valid, {unchecked} unchecked)",
         count(|change| matches!(change, Change::Create)),
         count(|change| matches!(change, Change::Update { .. })),
         count(|change| matches!(change, Change::Remove { .. })),
         count(|change| matches!(change, Change::Same)),
         ready.tree.len(),
     )
+}
+
+/// The verdicts of the schemas.
+pub(super) fn objects(prepared: &Prepared) -> Value {
+    let Verdicts { valid, invalid, unchecked } = prepared.verdicts;
+    json!({"valid": valid, "invalid": invalid, "unchecked": unchecked})
 }
 
 fn document(prepared: &Prepared, ready: &Ready, ok: bool) -> String {
@@ -224,7 +251,8 @@ fn document(prepared: &Prepared, ready: &Ready, ok: bool) -> String {
     let findings: Vec<Value> = prepared.findings.iter().map(|finding| finding.json()).collect();
     let warnings = prepared.report.count(Level::Warning, false);
     let document = json!({
-        "ok": ok, "files": ready.tree.len(), "changes": changes, "warnings": warnings,
+        "ok": ok, "files": ready.tree.len(), "not_compared": ready.uncompared, "changes": changes,
+        "warnings": warnings, "objects": objects(prepared),
         "problems": prepared.report.json(false), "findings": findings,
     });
     format!("{document:#}\n")
@@ -246,10 +274,12 @@ fn said(
     // Writing into a text cannot fail.
     let _ = match (overwrite, adopted) {
         (Overwrite::Adopt, 1..) => {
-            writeln!(text, "{shown}: {}, {adopted} taken as they are", counted(ready))
+            writeln!(text, "{shown}: {}, {adopted} taken as they are", counted(prepared, ready))
         }
-        (Overwrite::Force, 1..) => writeln!(text, "{shown}: {}, {adopted} overwritten", counted(ready)),
-        _ => writeln!(text, "{shown}: {}", counted(ready)),
+        (Overwrite::Force, 1..) => {
+            writeln!(text, "{shown}: {}, {adopted} overwritten", counted(prepared, ready))
+        }
+        _ => writeln!(text, "{shown}: {}", counted(prepared, ready)),
     };
     print(text.as_bytes())
 }
@@ -299,7 +329,12 @@ fn looked(arguments: &ConfigureArguments, prepared: &Prepared, ready: &Ready) ->
         return Ok(exit);
     }
     let mut text = if arguments.diff { differences(arguments, ready)? } else { marks(ready) };
-    let _ = writeln!(text, "{}: {}; nothing was written", arguments.directory.display(), counted(ready));
+    let _ = writeln!(
+        text,
+        "{}: {}; nothing was written",
+        arguments.directory.display(),
+        counted(prepared, ready)
+    );
     print(text.as_bytes())?;
     Ok(exit)
 }
