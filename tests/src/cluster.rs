@@ -13,11 +13,17 @@ use std::{
 const AGE: &str = "AGE-SECRET-KEY-1CCVJDGUZT2G296MNY0JQE377N89YHR99Y43NUKP060PKVKXT5Q0SXUXULM\n";
 
 fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+    run_with(directory, arguments, &[])
+}
+
+fn run_with(directory: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> (i32, String, String) {
     #[expect(clippy::disallowed_methods, reason = "the program under test is no child of the gate")]
     let output = std::process::Command::new(portreeve())
         .args(["cluster"])
         .args(arguments)
         .current_dir(directory)
+        .env_remove("SOPS_AGE_KEY_FILE")
+        .envs(environment.iter().copied())
         .output()
         .expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what is printed is UTF-8");
@@ -123,6 +129,20 @@ fn without_the_age_key_what_is_open_is_compared() {
     assert!(code == 10 && out.contains("trunk"), "{code} {out}");
     let (code, _, err) = run(directory.path(), &["configure"]);
     assert!(code == 3 && err.contains("error[V-25]: `age.key` is missing"), "{code} {err}");
+}
+
+#[test]
+fn the_age_key_may_be_where_sops_looks_for_it() {
+    let directory = cluster();
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let key = elsewhere.path().join("keys.txt");
+    fs::copy(directory.path().join("age.key"), &key).expect("writable");
+    fs::remove_file(directory.path().join("age.key")).expect("it is there");
+    let named: &[(&str, &Path)] = &[("SOPS_AGE_KEY_FILE", &key)];
+    let (code, out, _) = run_with(directory.path(), &["configure"], named);
+    assert!(code == 0 && out.contains("6 of them encrypted"), "{code} {out}");
+    let (code, out, _) = run_with(directory.path(), &["doctor"], named);
+    assert!(code == 0 && out.contains("6 encrypted files open with this age key"), "{code} {out}");
 }
 
 #[test]

@@ -62,6 +62,8 @@ pub struct Options<'a> {
     pub strict: bool,
     /// Directories with schemas, beside those that are kept with the cluster.
     pub schemas: &'a [PathBuf],
+    /// Where the age key is, if it is not beside the settings.
+    pub age_key: Option<&'a Path>,
     /// The age key may be missing; what is encrypted is not compared then, and nothing can be written.
     pub keyless: bool,
 }
@@ -89,7 +91,7 @@ pub struct Ready {
 /// # Errors
 /// The first step that finds something wrong, with all that it found.
 pub fn prepare(directory: &Path, options: &Options<'_>) -> Result<Prepared, Failure> {
-    let mut files = Files::read(directory)?;
+    let mut files = Files::read(directory, options.age_key)?;
     let scope = match options.keyless && files.get(File::Age).is_none() && stand_in(directory, &mut files) {
         true => inputs::Scope::Keyless,
         false => inputs::Scope::All,

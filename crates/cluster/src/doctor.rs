@@ -44,12 +44,16 @@ const TOOLS: [(&str, &str); 6] = [
     ("flux", "looks at Flux"),
 ];
 
-/// Looks at a directory; `path` is where programs are looked for.
+/// Looks at a directory; `path` is where programs are looked for, `age_key` where the key is if it is not in the directory.
 ///
 /// # Errors
 /// A file of the inputs is there and cannot be read.
-pub fn doctor(directory: &Path, path: Option<&OsStr>) -> Result<Vec<Check>, ReadError> {
-    let files = Files::read(directory)?;
+pub fn doctor(
+    directory: &Path,
+    path: Option<&OsStr>,
+    age_key: Option<&Path>,
+) -> Result<Vec<Check>, ReadError> {
+    let files = Files::read(directory, age_key)?;
     let mut checks = vec![settings(&files)];
     let keys = files.get(File::Age).and_then(|text| Keys::parse(text.text.expose()).ok());
     checks.extend(keys.map(|keys| recipients(directory, &keys)).into_iter().flatten());

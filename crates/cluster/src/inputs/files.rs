@@ -36,14 +36,17 @@ impl fmt::Display for ReadError {
 }
 
 impl Files {
-    /// Reads the files of a directory.
+    /// Reads the files of a directory, and the age key from elsewhere if the directory has none.
     ///
     /// # Errors
     /// A file is there and cannot be read; one that is not there is a finding, not an error.
-    pub fn read(directory: &Path) -> Result<Self, ReadError> {
+    pub fn read(directory: &Path, age_key: Option<&Path>) -> Result<Self, ReadError> {
         let mut files = Self::default();
         for file in File::ALL {
-            let path = directory.join(file.name());
+            let mut path = directory.join(file.name());
+            if let Some(elsewhere) = age_key.filter(|_| file == File::Age && !path.exists()) {
+                elsewhere.clone_into(&mut path);
+            }
             let failed = |source| ReadError { file: file.name(), source };
             let about = match fs::metadata(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

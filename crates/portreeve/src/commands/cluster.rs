@@ -8,7 +8,7 @@ mod render;
 mod validate;
 
 use super::{CommandError, Exit};
-use crate::cli::print;
+use crate::{cli::print, config};
 use clap::{Subcommand, ValueEnum, ValueHint};
 use portreeve_cluster::inputs;
 use std::path::{Path, PathBuf};
@@ -138,6 +138,12 @@ pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
             print(format!("{schema:#}\n").as_bytes())
         }
     }
+}
+
+/// Where SOPS is told that its key is, for directories without one.
+fn age_key() -> Option<PathBuf> {
+    let named = config::environment().find(|(name, _)| name == "SOPS_AGE_KEY_FILE");
+    named.map(|(_, path)| PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// The directory of a cluster has to be there.

@@ -54,7 +54,7 @@ fn age(files: &Files, problems: &mut Vec<Problem>) {
     let Some(key) = files.get(File::Age) else {
         let problem = Problem::error("V-25", place, "", "`age.key` is missing: secrets are encrypted for it");
         problems.push(problem.mend(
-            "make one with `age-keygen -o age.key`, and keep a copy: without it no secret can be read again",
+            "make one with `portreeve cluster init`, and keep a copy: without it no secret can be read again; or name one with SOPS_AGE_KEY_FILE",
         ));
         return;
     };

@@ -1,6 +1,6 @@
 //! `portreeve cluster configure`: arguments, what is said, and the code it ends with. What is done is the crate `cluster`'s business.
 
-use super::directory;
+use super::{age_key, directory};
 use crate::{
     cli::print,
     commands::{CommandError, Exit},
@@ -90,7 +90,9 @@ pub(super) fn run(arguments: &ConfigureArguments) -> Result<Exit, CommandError> 
     directory(&arguments.directory)?;
     let json = arguments.format == Format::Json;
     let keyless = arguments.check || arguments.diff;
-    let options = Options { strict: arguments.strict, schemas: &arguments.schemas, keyless };
+    let key = age_key();
+    let options =
+        Options { strict: arguments.strict, schemas: &arguments.schemas, age_key: key.as_deref(), keyless };
     let prepared = match configure::prepare(&arguments.directory, &options) {
         Ok(prepared) => prepared,
         Err(failure) => return failed(failure, json),
@@ -143,7 +145,8 @@ fn inside(directory: &Path, path: &str) -> String {
 
 /// Reads, checks and renders, and says what is wrong; the code to end with, if something is.
 pub(super) fn prepared(directory: &Path, json: bool) -> Result<Result<Prepared, Exit>, CommandError> {
-    match configure::prepare(directory, &Options::default()) {
+    let key = age_key();
+    match configure::prepare(directory, &Options { age_key: key.as_deref(), ..Options::default() }) {
         Ok(prepared) => {
             warn(&prepared);
             Ok(Ok(prepared))

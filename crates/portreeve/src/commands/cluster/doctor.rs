@@ -1,6 +1,6 @@
 //! `portreeve cluster doctor`: what was looked at, and how to mend it.
 
-use super::directory;
+use super::{age_key, directory};
 use crate::{
     cli::print,
     commands::{CommandError, Exit},
@@ -12,7 +12,8 @@ use std::{fmt::Write, path::Path};
 pub(super) fn run(path: &Path) -> Result<Exit, CommandError> {
     directory(path)?;
     let programs = config::environment().find(|(name, _)| name == "PATH").map(|(_, value)| value);
-    let checks = doctor(path, programs.as_deref())
+    let key = age_key();
+    let checks = doctor(path, programs.as_deref(), key.as_deref())
         .map_err(|error| CommandError::new(Exit::Failed, "the cluster cannot be looked at", error))?;
     let mut text = String::new();
     for check in &checks {

@@ -1,6 +1,6 @@
 //! `portreeve cluster validate`: everything that `configure` would say, and nothing written.
 
-use super::{configure, directory};
+use super::{age_key, configure, directory};
 use crate::{
     cli::print,
     commands::{CommandError, Exit},
@@ -39,7 +39,13 @@ pub(super) fn run(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     if arguments.inputs_only {
         return settings(arguments);
     }
-    let options = Options { strict: arguments.strict, schemas: &arguments.schemas, keyless: true };
+    let key = age_key();
+    let options = Options {
+        strict: arguments.strict,
+        schemas: &arguments.schemas,
+        age_key: key.as_deref(),
+        keyless: true,
+    };
     match prepare(&arguments.directory, &options) {
         Ok(prepared) => good(arguments, &prepared),
         Err(Failure::Inputs(report)) => reported(arguments, &report),
@@ -54,7 +60,7 @@ pub(super) fn run(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
 }
 
 fn settings(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
-    let files = Files::read(&arguments.directory).map_err(|error| {
+    let files = Files::read(&arguments.directory, None).map_err(|error| {
         let what = format!("the inputs in `{}` cannot be read", arguments.directory.display());
         CommandError::new(Exit::Failed, what, error)
     })?;
