@@ -233,7 +233,7 @@ fn a_second_configure_writes_nothing_wherever_it_runs() {
         out.rsplit_once(" unchanged (").and_then(|(_, rest)| rest.split_once(' ')).map(|(files, _)| files);
     let files = files.expect("the number of files").to_owned();
     assert!(
-        out.ends_with(&format!(" 0 changed, 0 removed, 0 unchanged ({files} files, 6 of them encrypted; 12 objects valid, 73 unchecked)\n")),
+        out.ends_with(&format!(" 0 changed, 0 removed, 0 unchanged ({files} files, 6 of them encrypted; 30 objects valid, 55 unchecked)\n")),
         "{out}"
     );
     let before = state(directory.path());
@@ -249,7 +249,7 @@ fn a_second_configure_writes_nothing_wherever_it_runs() {
     let out = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(
         out.ends_with(&format!(
-            ": 0 new, 0 changed, 0 removed, {files} unchanged ({files} files, 6 of them encrypted; 12 objects valid, 73 unchecked)\n"
+            ": 0 new, 0 changed, 0 removed, {files} unchanged ({files} files, 6 of them encrypted; 30 objects valid, 55 unchecked)\n"
         )),
         "{out}"
     );

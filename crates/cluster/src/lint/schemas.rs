@@ -1,9 +1,10 @@
 //! What schemas say of each object: valid, invalid or, where no schema is at hand, unchecked, which never counts as valid.
 //! Rules that a schema writes as expressions (`x-kubernetes-validations`) are the API server's business, and nothing comes from the network.
 //!
-//! Reading order: `sources` (where a schema is found), `core` (what every API server knows), `strict` (what the API server makes of one).
+//! Reading order: `sources` (where a schema is found), `core` (what every API server knows), `kustomize`, `strict` (what the API server makes of one).
 
 mod core;
+mod kustomize;
 mod sources;
 mod strict;
 
@@ -120,6 +121,7 @@ fn concerned(objects: &Objects) -> impl Iterator<Item = (&str, &Object)> {
 
 fn schema(kind: &Kind, objects: &Objects, sources: &Sources) -> Option<Schema> {
     let mut text = core::schema(&kind.api_version(), &kind.kind)
+        .or_else(|| kustomize::schema(&kind.api_version(), &kind.kind))
         .or_else(|| concerned(objects).find_map(|(_, object)| sources::defined(&object.value, kind)))
         .or_else(|| sources.find(kind))?;
     strict::strict(&mut text);

@@ -122,6 +122,17 @@ fn the_kinds_of_the_core_are_known() {
 }
 
 #[test]
+fn a_kustomization_is_checked_as_well() {
+    let text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n";
+    let right = "patches:\n  - target: {kind: Service}\n    patch: x\nlabels: [{pairs: {a: b}}]\nsecretGenerator: [{name: a, files: [b]}]\n";
+    let checked = checked(&[&format!("{text}{right}")], &Sources::default());
+    assert_eq!(checked.verdicts, Verdicts { valid: 1, invalid: 0, unchecked: 0 }, "{:#?}", checked.findings);
+    let found = said(&[&format!("{text}patches:\n  - target: {{kid: Service}}\nresource: []\n")]);
+    let mends: Vec<&str> = found.iter().map(|(_, _, mend)| mend.as_str()).collect();
+    assert_eq!(mends, ["did you mean `kind`?", "did you mean `resources`?"], "{found:#?}");
+}
+
+#[test]
 fn a_value_that_is_wrong_is_not_shown() {
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  token: 48151623\n";
     let found = said(&[secret]);
@@ -171,15 +182,9 @@ fn every_object_is_valid_by_the_definitions_of_its_makers() {
             let (values, files) = inputs_of(&support::cluster(name));
             let tree = crate::render::render(&values, &files, &crate::render::Templates::default()).unwrap();
             let checked = lint::check(&tree, &values, &files, &sources);
-            assert!(
-                checked.findings.iter().all(|one| one.code == "O-09"),
-                "{named} {name}: {:#?}",
-                checked.findings
-            );
             eprintln!("{named} {name}: {:?}", checked.verdicts);
-            let all = checked.verdicts.unchecked == 0;
-            assert!(all || named == "fixtures/crds", "{:#?}", checked.findings);
-            assert!(checked.verdicts.valid > 60, "{:?}", checked.verdicts);
+            assert!(checked.findings.is_empty(), "{named} {name}: {:#?}", checked.findings);
+            assert!(checked.verdicts.valid > 80 && checked.verdicts.unchecked == 0, "{:?}", checked.verdicts);
         }
     }
 }
