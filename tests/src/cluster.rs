@@ -382,7 +382,7 @@ fn doctor_finds_keys_in_git_and_files_for_another_key() {
     let (code, out, _) = run(directory.path(), &["doctor"]);
     assert_eq!(code, 3);
     assert!(
-        out.contains("BAD     Git has taken age.key\n        = help: `git rm --cached age.key`"),
+        out.contains("BAD     Git has taken age.key, cluster.yaml\n        = help: `git rm --cached age.key cluster.yaml`"),
         "{out}"
     );
     fs::remove_file(directory.path().join("age.key")).expect("writable");

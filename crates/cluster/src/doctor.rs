@@ -4,6 +4,7 @@
 use crate::{
     commit::STATE,
     inputs::{self, File, Files, Level, ReadError},
+    values::Value,
 };
 use portreeve_sops::{CreationRules, Format, Keys, open};
 use std::{
@@ -57,7 +58,7 @@ pub fn doctor(
     let mut checks = vec![settings(&files)];
     let keys = files.get(File::Age).and_then(|text| Keys::parse(text.text.expose()).ok());
     checks.extend(keys.map(|keys| recipients(directory, &keys)).into_iter().flatten());
-    checks.push(tracked(directory));
+    checks.push(tracked(directory, &files));
     let directories: Vec<PathBuf> =
         path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
     for (tool, use_) in TOOLS {
@@ -121,14 +122,18 @@ fn recipients(directory: &Path, keys: &Keys) -> Vec<Check> {
     checks
 }
 
-/// Whether Git has taken a key. Its index holds the paths as they are.
-fn tracked(directory: &Path) -> Check {
+/// Whether Git has taken a key, or settings with secrets. Its index holds the paths as they are.
+fn tracked(directory: &Path, files: &Files) -> Check {
     let Ok(index) = fs::read(directory.join(".git/index")) else {
         return Check::good(
             "no key is in Git: this is not the root of a repository, or nothing was added yet",
         );
     };
-    let private = [File::Age, File::Tunnel, File::DeployKey, File::PushToken].map(File::name);
+    let (_, values) = inputs::check(files, inputs::Scope::Settings);
+    let secret = |value: &Value| matches!(value, Value::Secret(_));
+    let settings = values.filter(|values| values.values().any(secret)).map(|_| File::Cluster);
+    let keys = [File::Age, File::Tunnel, File::DeployKey, File::PushToken];
+    let private: Vec<&str> = keys.into_iter().chain(settings).map(File::name).collect();
     let holds = |name: &&str| {
         let entry = [name.as_bytes(), b"\0"].concat();
         index.windows(entry.len()).enumerate().any(|(at, window)| {

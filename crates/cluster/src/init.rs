@@ -10,13 +10,13 @@ use std::{
     path::Path,
 };
 
-const SAMPLES: [(&str, &str); 2] = [
-    ("cluster.yaml", include_str!("../samples/cluster.yaml")),
-    ("nodes.yaml", include_str!("../samples/nodes.yaml")),
+const SAMPLES: [(&str, u32, &str); 2] = [
+    ("cluster.yaml", 0o600, include_str!("../samples/cluster.yaml")),
+    ("nodes.yaml", 0o644, include_str!("../samples/nodes.yaml")),
 ];
-/// What must never be committed.
-const PRIVATE: [&str; 4] =
-    ["age.key", "cloudflare-tunnel.json", "github-deploy.key", "github-push-token.txt"];
+/// What must never be committed. The settings are among them: tokens and passwords stand there in the open.
+const PRIVATE: [&str; 5] =
+    ["age.key", "cloudflare-tunnel.json", "github-deploy.key", "github-push-token.txt", "cluster.yaml"];
 const IGNORED: &str = ".gitignore";
 
 /// What became of one file.
@@ -53,8 +53,8 @@ pub fn init(
     };
     fs::create_dir_all(directory).map_err(failed(&directory.display().to_string()))?;
     let mut made = Vec::new();
-    for (file, text) in SAMPLES {
-        made.push((file, write(&directory.join(file), 0o644, text.as_bytes()).map_err(failed(file))?));
+    for (file, mode, text) in SAMPLES {
+        made.push((file, write(&directory.join(file), mode, text.as_bytes()).map_err(failed(file))?));
     }
     let key = Secret::new(portreeve_sops::generate().0.expose().clone());
     let file = "age.key";
