@@ -316,7 +316,7 @@ fn each_kind_of_mistake_has_its_code() {
         (
             "#{ nothing | q }#\n",
             4,
-            "error[R-01]: templates/overrides/app/ks.yaml:1: nothing is called `nothing`",
+            "error[R-01]: nothing is called `nothing`\n  --> templates/overrides/app/ks.yaml:1:4\n",
         ),
         ("kind: [\n", 5, "error[O-01]: this is not YAML that can be read"),
     ] {

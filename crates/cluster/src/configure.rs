@@ -131,7 +131,7 @@ fn checked(
     let templates = Templates::with_own(directory)?;
     let tree = render::render(values, files, &templates)?;
     let sources = Sources::open(directory, options.schemas)?;
-    let mut checked = lint::check(&tree, values, files, &sources);
+    let mut checked = lint::check(&tree, values, files, &templates, &sources);
     if options.strict {
         checked.findings.iter_mut().for_each(|finding| finding.level = Level::Error);
     }

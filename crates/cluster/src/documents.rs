@@ -1,7 +1,8 @@
 //! YAML texts of several documents as plain data: what `kubectl` would read. Scalars mean what they mean in YAML 1.2. Places are
 //! lines of the whole text. Inputs are not read here: theirs is `inputs::read`, which knows what each setting may be.
 
-use portreeve_yaml::{Data, Limits, Mark, Node, Scalar, Style};
+use crate::told::Spot;
+use portreeve_yaml::{Data, Entry, Limits, Mark, Node, Scalar, Style};
 use serde_json::{Map, Value};
 
 /// Why a text is not data.
@@ -9,6 +10,10 @@ use serde_json::{Map, Value};
 pub struct Fault {
     /// Counted from 1.
     pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// How many characters it takes.
+    pub length: usize,
     /// What is wrong there.
     pub what: String,
 }
@@ -26,30 +31,40 @@ pub struct Document {
 }
 
 impl Document {
-    /// The place of what a JSON pointer leads to, or of the last thing on the way that is there; line and column from 1.
-    pub fn place(&self, pointer: &str) -> Mark {
-        let (mut node, mut mark) = (&self.node, self.node.mark);
+    /// The place of what a JSON pointer leads to, or of the last thing on the way that is there: of an entry its name.
+    pub fn place(&self, pointer: &str) -> Spot {
+        let (key, node) = self.at(pointer);
+        let (mark, length) = match key {
+            Some(entry) => (entry.mark, entry.key.chars().count().max(1)),
+            None => (node.mark, length(node)),
+        };
+        Spot { line: self.before + mark.line, column: mark.column, length }
+    }
+
+    /// The same, but of an entry its value.
+    pub fn value_place(&self, pointer: &str) -> Spot {
+        let (_, node) = self.at(pointer);
+        Spot { line: self.before + node.mark.line, column: node.mark.column, length: length(node) }
+    }
+
+    /// What a pointer leads to, with the entry whose value it is.
+    fn at(&self, pointer: &str) -> (Option<&Entry>, &Node) {
+        let mut at = (None, &self.node);
         for part in pointer.split('/').skip(1) {
             let part = part.replace("~1", "/").replace("~0", "~");
-            node = match &node.data {
-                Data::Map(entries) => match entries.iter().find(|entry| entry.key == part) {
-                    Some(entry) => {
-                        mark = entry.mark;
-                        &entry.value
-                    }
-                    None => break,
-                },
-                Data::List(items) => match part.parse::<usize>().ok().and_then(|n| items.get(n)) {
-                    Some(item) => {
-                        mark = item.mark;
-                        item
-                    }
-                    None => break,
-                },
-                Data::Empty | Data::Scalar(_) => break,
+            let next = match &at.1.data {
+                Data::Map(entries) => {
+                    entries.iter().find(|entry| entry.key == part).map(|entry| (Some(entry), &entry.value))
+                }
+                Data::List(items) => {
+                    part.parse::<usize>().ok().and_then(|n| items.get(n)).map(|item| (None, item))
+                }
+                Data::Empty | Data::Scalar(_) => None,
             };
+            let Some(next) = next else { break };
+            at = next;
         }
-        Mark { line: self.before + mark.line, column: mark.column }
+        at
     }
 }
 
@@ -70,13 +85,33 @@ pub(crate) fn read_within(text: &str, limits: Limits) -> Result<Vec<Document>, F
     for (before, part) in parts(text) {
         let fault = |fault: Fault| Fault { line: fault.line + before, ..fault };
         let node = portreeve_yaml::parse_within(part, limits)
-            .map_err(|error| fault(Fault { line: error.mark.line, what: error.what }))?;
+            .map_err(|error| fault(Fault::new(error.mark, 1, error.what)))?;
         let value = value(&node).map_err(fault)?;
         if !value.is_null() {
             documents.push(Document { line: before + node.mark.line, value, node, before });
         }
     }
     Ok(documents)
+}
+
+impl Fault {
+    fn new(mark: Mark, length: usize, what: String) -> Self {
+        Self { line: mark.line, column: mark.column, length, what }
+    }
+
+    /// Its place.
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { line: self.line, column: self.column, length: self.length }
+    }
+}
+
+/// How many characters to point at: a value of one line, the first name of a map, else one character.
+fn length(node: &Node) -> usize {
+    match &node.data {
+        Data::Scalar(scalar) if !scalar.text.contains('\n') => node.end.saturating_sub(node.start).max(1),
+        Data::Map(entries) => entries.first().map_or(1, |entry| entry.key.chars().count().max(1)),
+        _ => 1,
+    }
 }
 
 /// The documents as texts, each with the number of lines before it. A marker inside a block of text is indented and no marker.
@@ -106,7 +141,7 @@ fn value(node: &Node) -> Result<Value, Fault> {
             for entry in entries {
                 if map.insert(entry.key.clone(), value(&entry.value)?).is_some() {
                     let what = format!("`{}` is there twice", entry.key);
-                    return Err(Fault { line: entry.mark.line, what });
+                    return Err(Fault::new(entry.mark, entry.key.chars().count(), what));
                 }
             }
             Value::Object(map)
@@ -151,16 +186,29 @@ mod tests {
     #[test]
     fn places_are_found_by_pointers() {
         let document = &read("---\n---\na:\n  - b: 1\n  - c/d: ~\n").unwrap()[0];
-        for (pointer, line, column) in
-            [("", 3, 1), ("/a", 3, 1), ("/a/0", 4, 5), ("/a/1/c~1d", 5, 5), ("/a/1/e/f", 5, 5), ("/x", 3, 1)]
-        {
-            assert_eq!(document.place(pointer), Mark { line, column }, "{pointer}");
+        for (pointer, line, column, length) in [
+            ("", 3, 1, 1),
+            ("/a", 3, 1, 1),
+            ("/a/0", 4, 5, 1),
+            ("/a/1/c~1d", 5, 5, 3),
+            ("/a/1/e/f", 5, 5, 3),
+            ("/x", 3, 1, 1),
+        ] {
+            assert_eq!(document.place(pointer), Spot { line, column, length }, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_and_a_wrong_step_stops_at_the_last_right_one() {
+        let document = &read("---\na: 1\n---\nb:\n  - c: 'x y'\n").unwrap()[1];
+        for (pointer, line, column, length) in [("/b/0/c", 5, 8, 5), ("/b/0/d", 5, 5, 1), ("", 4, 1, 1)] {
+            assert_eq!(document.value_place(pointer), Spot { line, column, length }, "{pointer}");
         }
     }
 
     #[test]
     fn a_repeated_key_is_found_at_its_line() {
         let fault = read("a: 1\n---\nb: 1\nc: 1\nb: 2\n").unwrap_err();
-        assert_eq!(fault, Fault { line: 5, what: "`b` is there twice".to_owned() });
+        assert_eq!(fault, Fault { line: 5, column: 1, length: 1, what: "`b` is there twice".to_owned() });
     }
 }

@@ -2,7 +2,7 @@
 //! here knows the gateway. The core is pure (clock, randomness and files are handed in); a thin shell reads and writes.
 //!
 //! Reading order: `values` (what templates see), `inputs` (the table of settings, and the rules), `render`, `lint`, `seal`, `commit`,
-//! and `configure`, which is all of them in a row.
+//! and `configure`, which is all of them in a row; `told` is the shape in which all of them say what is wrong.
 
 pub mod commit;
 pub mod configure;
@@ -13,4 +13,5 @@ pub mod inputs;
 pub mod lint;
 pub mod render;
 pub mod seal;
+pub mod told;
 pub mod values;

@@ -13,16 +13,18 @@ pub(crate) use leaks::writings;
 #[cfg(test)]
 mod tests;
 
+use objects::Objects;
 pub use objects::{Listed, list};
 pub use schemas::{KEPT, SchemaError, Sources, Verdicts};
 
 use crate::{
     inputs::{Files, Level},
-    render::RenderedTree,
+    render::{RenderedTree, Templates},
+    told::{Excerpt, Other, Spot, Told},
     values::Values,
 };
 use serde_json::{Value, json};
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// The rule about kinds without a schema.
 pub const UNCHECKED: &str = "O-09";
@@ -47,70 +49,141 @@ pub struct Finding {
     pub level: Level,
     /// The file of the tree.
     pub file: String,
-    /// The line in it.
-    pub line: usize,
+    /// The place in it.
+    pub spot: Spot,
     /// The template that it came from.
     pub template: String,
     /// What is wrong.
     pub what: String,
+    /// Other places that have to do with it.
+    pub others: Vec<Other>,
     /// How to mend it.
     pub mend: String,
+    excerpt: Option<Excerpt>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = if self.level == Level::Error { "error" } else { "warning" };
-        writeln!(f, "{level}[{}]: {}", self.code, self.what)?;
-        writeln!(f, "  --> {}:{} (from {})", self.file, self.line, self.template)?;
-        writeln!(f, "   = help: {}\n", self.mend)
+        let note = match self.template.as_str() {
+            "" => String::new(),
+            template => format!("it is rendered from {template}"),
+        };
+        let told = Told {
+            level: self.level,
+            code: self.code,
+            what: &self.what,
+            file: &self.file,
+            spot: self.spot,
+            excerpt: self.excerpt.as_ref(),
+            label: "",
+            others: &self.others,
+            note: &note,
+            help: &self.mend,
+        };
+        told.fmt(f)
     }
 }
 
 impl Finding {
     /// The same for programs.
     pub fn json(&self) -> Value {
-        let level = if self.level == Level::Error { "error" } else { "warning" };
+        let other = |Other { file, spot, what }: &Other| json!({"file": file, "line": spot.line, "column": spot.column, "what": what});
         json!({
-            "code": self.code, "level": level, "file": self.file, "line": self.line,
-            "template": self.template, "what": self.what, "mend": self.mend,
+            "code": self.code, "level": self.level.word(), "file": self.file, "line": self.spot.line,
+            "column": self.spot.column, "template": self.template, "what": self.what,
+            "others": self.others.iter().map(other).collect::<Vec<_>>(), "mend": self.mend,
         })
+    }
+
+    fn other(mut self, file: &str, spot: Spot, what: impl Into<String>) -> Self {
+        self.others.push(Other { file: file.to_owned(), spot, what: what.into() });
+        self
     }
 }
 
 /// Notes findings, with the level of their rule.
 struct Notes<'a> {
     tree: &'a RenderedTree,
+    templates: &'a Templates,
     found: Vec<Finding>,
 }
 
 impl Notes<'_> {
-    fn add(&mut self, code: &'static str, place: (&str, usize), what: String, mend: impl Into<String>) {
+    fn add(
+        &mut self,
+        code: &'static str,
+        file: &str,
+        spot: Spot,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        let finding = self.finding(code, file, spot, what, mend);
+        self.found.push(finding);
+    }
+
+    fn finding(
+        &self,
+        code: &'static str,
+        file: &str,
+        spot: Spot,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Finding {
         let rule = RULES.iter().find(|(rule, ..)| *rule == code);
         let level = rule.map_or(Level::Error, |(_, level, _)| *level);
-        let template = self.tree.get(place.0).map(|file| file.template.clone()).unwrap_or_default();
-        let (file, line) = (place.0.to_owned(), place.1);
-        self.found.push(Finding { code, level, file, line, template, what, mend: mend.into() });
+        let template = self.tree.get(file).map(|file| file.template.clone()).unwrap_or_default();
+        let file = file.to_owned();
+        let (what, mend) = (what.into(), mend.into());
+        Finding { code, level, file, spot, template, what, others: Vec::new(), mend, excerpt: None }
+    }
+
+    /// Shows the lines of findings, but none of a file that is going to be encrypted, that holds a Secret of Kubernetes or in which
+    /// the value of a secret was found.
+    fn show(&mut self, objects: &Objects) {
+        let leaks: BTreeSet<String> =
+            self.found.iter().filter(|one| one.code == "O-07").map(|one| one.file.clone()).collect();
+        for finding in &mut self.found {
+            let Some(file) = self.tree.get(&finding.file) else { continue };
+            let text = file.text.expose();
+            let secret = match objects.get(&finding.file).map(Vec::as_slice).unwrap_or_default() {
+                // What cannot be read may be one.
+                [] => text.contains("Secret"),
+                all => all.iter().any(|object| object.text("/kind") == "Secret"),
+            };
+            if !finding.file.contains(".sops.") && !leaks.contains(&finding.file) && !secret {
+                finding.excerpt = Excerpt::of(text, finding.spot);
+            }
+        }
     }
 }
 
 /// What was found in a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// What is wrong, by file and line.
+    /// What is wrong, by file and place.
     pub findings: Vec<Finding>,
     /// What the schemas say.
     pub verdicts: Verdicts,
 }
 
-/// Looks at a tree.
-pub fn check(tree: &RenderedTree, values: &Values, files: &Files, sources: &Sources) -> Checked {
-    let mut notes = Notes { tree, found: Vec::new() };
+/// Looks at a tree, and at the templates for what is not in it.
+pub fn check(
+    tree: &RenderedTree,
+    values: &Values,
+    files: &Files,
+    templates: &Templates,
+    sources: &Sources,
+) -> Checked {
+    let mut notes = Notes { tree, templates, found: Vec::new() };
     let objects = objects::read(tree, &mut notes);
     build::check(&objects, &mut notes);
     leaks::check(values, files, &mut notes);
     let verdicts = schemas::check(&objects, values, sources, &mut notes);
+    notes.show(&objects);
     let mut found = notes.found;
-    found.sort_by(|a, b| (&a.file, a.line, a.code).cmp(&(&b.file, b.line, b.code)));
+    let place =
+        |finding: &Finding| (finding.file.clone(), finding.spot.line, finding.spot.column, finding.code);
+    found.sort_by_key(place);
     found.dedup();
     Checked { findings: found, verdicts }
 }

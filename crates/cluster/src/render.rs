@@ -6,16 +6,18 @@
 //! Reading order: `templates` (where they come from), `apps` (what an application is), `engine` (what they may use).
 
 mod apps;
+mod dropped;
 mod engine;
 mod error;
 mod keys;
+mod names;
 mod secret;
 mod templates;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use error::RenderError;
+pub use error::{RULES, RenderError};
 pub use templates::{OWN, Templates};
 
 use crate::{inputs::Files, values::Values};
@@ -56,7 +58,7 @@ pub fn render(values: &Values, files: &Files, templates: &Templates) -> Result<R
     let (apps, charts) = apps::read(templates)?;
     let mut there = Vec::new();
     for app in &apps {
-        if app.when.as_ref().map_or(Ok(true), |when| engine.holds(&app.path("app.yaml"), 1, when))? {
+        if app.there(&engine, templates)? {
             there.push(app);
         }
     }

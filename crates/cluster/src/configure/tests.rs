@@ -1,9 +1,10 @@
 //! The whole way on real directories: what is written decrypts to the inputs, a second run opens nothing for writing, and one
 //! changed secret changes nothing but itself.
 
+mod codes;
 mod taint;
 
-use super::{Failure, Machine, Options, prepare};
+use super::{Failure, Machine, Options, Prepared, prepare};
 use crate::{
     commit::{Change, CommitError, Overwrite, STATE, Scope},
     inputs::tests::support,
@@ -198,22 +199,22 @@ fn what_is_wrong_with_a_template_is_said_with_its_line() {
         (
             "overrides/apps/kube-system/reloader/values.yaml",
             "a: 1\nb: #{ cluster_nme | q }#\n",
-            "templates/overrides/apps/kube-system/reloader/values.yaml:2: nothing is called `cluster_nme`; did you mean `cluster_name`?",
+            "templates/overrides/apps/kube-system/reloader/values.yaml:2:7: nothing is called `cluster_nme`",
         ),
         (
             "overrides/apps/kube-system/reloader/values.yaml",
             "a: 1\nb: #{ cloudflare_token }#\n",
-            "reloader/values.yaml:2: invalid operation: a secret is printed without `| q`",
+            "reloader/values.yaml:2:7: a secret is printed without `| q`",
         ),
         (
             "overrides/apps/kube-system/reloader/values.yaml",
             "a: 1\n\nb: #{ cloudflare_token | q }#\n",
-            "reloader/values.yaml:3: invalid operation: a secret stands in a file that is not encrypted; only `*.sops.yaml` files are",
+            "reloader/values.yaml:3:7: a secret stands in a file that is not encrypted",
         ),
         (
             "overrides/apps/kube-system/reloader/values.yaml",
             "b: #{ node_vlan_tag }#\n",
-            "reloader/values.yaml:1: invalid operation: something is printed that is not set; ask with `if` first",
+            "reloader/values.yaml:1:7: something is printed that is not set",
         ),
         (
             "overrides/apps/kube-system/reloader/values.yaml",
@@ -225,7 +226,7 @@ fn what_is_wrong_with_a_template_is_said_with_its_line() {
         (
             "apps/tools/hello/app.yaml",
             "wiat: true\n",
-            "templates/apps/tools/hello/app.yaml: `wiat` means nothing here; did you mean `wait`?",
+            "templates/apps/tools/hello/app.yaml:1:1: `wiat` means nothing here",
         ),
     ] {
         let directory = place("minimal");
@@ -234,7 +235,7 @@ fn what_is_wrong_with_a_template_is_said_with_its_line() {
         fs::write(&file, text).unwrap();
         let failure = configure(directory.path(), FIRST, Overwrite::Never).unwrap_err();
         let Failure::Render(error) = failure else { panic!("{path}: {failure}") };
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(format!("{error}\n{}", error.text()).contains(said), "{error}");
         assert!(!directory.path().join(STATE).exists());
     }
 }

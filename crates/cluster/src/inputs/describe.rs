@@ -2,9 +2,10 @@
 //! the table does not say.
 
 use super::{
-    problem::{Level, RULES},
+    problem::RULES,
     table::{self, DERIVED, Default, FOREIGN, GROUPS, Group, If, Kind, NODE, Need, Phase, Var},
 };
+use crate::{lint, render};
 use portreeve_yaml::nearest;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -23,8 +24,14 @@ pub struct Unknown {
 /// There is none of this name; the error has the nearest.
 pub fn explain(name: &str) -> Result<String, Unknown> {
     if let Some(rule) = RULES.iter().find(|rule| rule.code.eq_ignore_ascii_case(name)) {
-        let levels: Vec<&str> = rule.levels.iter().map(|level| word(*level)).collect();
+        let levels: Vec<&str> = rule.levels.iter().map(|level| level.word()).collect();
         return Ok(format!("{} ({})\n  {}.\n", rule.code, levels.join(" or "), rule.title));
+    }
+    let (templates, tree) = (render::RULES.iter(), lint::RULES.iter());
+    if let Some((code, level, title)) =
+        templates.chain(tree).find(|(code, ..)| code.eq_ignore_ascii_case(name))
+    {
+        return Ok(format!("{code} ({})\n  {title}.\n", level.word()));
     }
     if let Some((var, group)) = table::find(name) {
         return Ok(about(var.name, var, "cluster.yaml", Some(group)));
@@ -94,13 +101,6 @@ fn meaning(var: &Var) -> String {
     match var.kind {
         Kind::Alias(meant) => format!("Another spelling of `{meant}`"),
         _ => var.doc.to_owned(),
-    }
-}
-
-fn word(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
     }
 }
 
@@ -260,7 +260,7 @@ pub fn page() -> String {
     }
     out.push_str("\n## Rules\n\n| code | level | what it asks for |\n|---|---|---|\n");
     for rule in RULES {
-        let levels: Vec<&str> = rule.levels.iter().map(|level| word(*level)).collect();
+        let levels: Vec<&str> = rule.levels.iter().map(|level| level.word()).collect();
         let _ = writeln!(out, "| {} | {} | {} |", rule.code, levels.join(", "), rule.title);
     }
     out

@@ -5,6 +5,7 @@ use super::{
     files::Files,
     problem::{File, Level, Place, Problem},
 };
+use crate::told::{Excerpt, Other, Spot, Told};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write, ops::Range};
 
@@ -33,15 +34,7 @@ pub(super) type Sources = BTreeMap<File, Shown>;
 pub struct Report {
     /// The findings, by file and place.
     pub problems: Vec<Problem>,
-    lines: Vec<Option<Line>>,
-}
-
-/// The line of a finding, with the place in it.
-#[derive(Debug)]
-struct Line {
-    text: String,
-    column: usize,
-    length: usize,
+    lines: Vec<Option<Excerpt>>,
 }
 
 impl Report {
@@ -79,7 +72,7 @@ impl Report {
         let problems = self.problems.iter().map(|problem| {
             json!({
                 "code": problem.code,
-                "level": word(self.level(problem, strict)),
+                "level": self.level(problem, strict).word(),
                 "file": problem.place.file.name(),
                 "line": problem.place.mark.line,
                 "column": problem.place.mark.column,
@@ -94,35 +87,31 @@ impl Report {
     }
 }
 
-fn word(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-    }
-}
-
-fn one(out: &mut String, problem: &Problem, level: Level, line: Option<&Line>) -> std::fmt::Result {
-    let Place { file, mark, .. } = problem.place;
-    writeln!(out, "{}[{}]: {}", word(level), problem.code, problem.what)?;
-    writeln!(out, "  --> {}:{}:{}", file.name(), mark.line, mark.column)?;
-    let width = mark.line.to_string().len().max(2);
-    if let Some(line) = line {
-        let (space, carets) = (" ".repeat(line.column), "^".repeat(line.length.max(1)));
-        writeln!(out, "{:width$} |", "")?;
-        writeln!(out, "{:>width$} | {}", mark.line, line.text)?;
-        writeln!(out, "{:width$} | {}", "", format!("{space}{carets} {}", problem.label).trim_end())?;
-    }
-    for (Place { file, mark, .. }, text) in &problem.others {
-        writeln!(out, "  ::: {}:{}:{}  {text}", file.name(), mark.line, mark.column)?;
-    }
-    if !problem.mend.is_empty() {
-        writeln!(out, "{:width$} = help: {}", "", problem.mend)?;
-    }
-    writeln!(out)
+fn one(out: &mut String, problem: &Problem, level: Level, line: Option<&Excerpt>) -> std::fmt::Result {
+    let spot = |place: Place| Spot { line: place.mark.line, column: place.mark.column, length: place.length };
+    let other = |(place, what): &(Place, String)| Other {
+        file: place.file.name().to_owned(),
+        spot: spot(*place),
+        what: what.clone(),
+    };
+    let others: Vec<Other> = problem.others.iter().map(other).collect();
+    let told = Told {
+        level,
+        code: problem.code,
+        what: &problem.what,
+        file: problem.place.file.name(),
+        spot: spot(problem.place),
+        excerpt: line,
+        label: &problem.label,
+        others: &others,
+        note: "",
+        help: &problem.mend,
+    };
+    write!(out, "{told}")
 }
 
 /// The line of a place, as far as it may be shown; a line of which nothing is known is not.
-fn line(place: Place, files: &Files, sources: &Sources) -> Option<Line> {
+fn line(place: Place, files: &Files, sources: &Sources) -> Option<Excerpt> {
     if place.length == 0 {
         return None;
     }
@@ -157,7 +146,7 @@ fn line(place: Place, files: &Files, sources: &Sources) -> Option<Line> {
             length += text.chars().count() - before;
         }
     }
-    Some(Line { column: column?, text: text.trim_end().to_owned(), length })
+    Some(Excerpt { before: column?, text: text.trim_end().to_owned(), length })
 }
 
 fn start_of(source: &[char], line: usize) -> Option<usize> {

@@ -5,6 +5,7 @@ use super::{
     Notes,
     objects::{Object, Objects},
 };
+use crate::told::Spot;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,13 +31,20 @@ struct Flux<'a> {
     namespace: String,
 }
 
+/// Where an entry of a kustomization stands.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    file: &'a str,
+    spot: Spot,
+}
+
 /// A directory is built once for everybody who names it, and as often as it is named.
 struct Build<'a, 'n, 'tree> {
     objects: &'a Objects,
     notes: &'n mut Notes<'tree>,
     reached: BTreeSet<&'a str>,
     flux: Vec<Flux<'a>>,
-    seen: BTreeMap<(String, String, String, String), (&'a str, usize)>,
+    seen: BTreeMap<(String, String, String, String), (&'a str, &'a Object)>,
 }
 
 /// Follows the tree from Flux's root.
@@ -66,16 +74,13 @@ impl<'a> Build<'a, '_, '_> {
         });
         match path.filter(|_| there) {
             Some(path) => self.directory(&path, target, 0),
-            None => self.notes.add(
-                "O-04",
-                (file, object.line),
-                format!(
-                    "`{}` applies `{}`, where there is nothing",
-                    object.text("/metadata/name"),
-                    object.text("/spec/path")
-                ),
-                "correct `spec.path`; it is relative to the root of the repository",
-            ),
+            None => {
+                let (own, path) = (object.text("/metadata/name"), object.text("/spec/path"));
+                let what = format!("`{own}` applies `{path}`, where there is nothing");
+                let spot = object.value_place("/spec/path");
+                let mend = "correct `spec.path`; it is relative to the root of the repository";
+                self.notes.add("O-04", file, spot, what, mend);
+            }
         }
     }
 
@@ -118,45 +123,51 @@ impl<'a> Build<'a, '_, '_> {
         let own = Some(object.text("/namespace")).filter(|name| !name.is_empty());
         let namespace = outer.or(own);
         for key in ["resources", "components"] {
-            for entry in object.value[key].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                self.entry((path, object.line), directory, entry, namespace, depth);
+            for (number, entry) in object.value[key].as_array().into_iter().flatten().enumerate() {
+                let at = At { file: path, spot: object.value_place(&format!("/{key}/{number}")) };
+                self.entry(at, directory, entry.as_str().unwrap_or_default(), namespace, depth);
             }
         }
         self.mentioned(directory, &object.value);
     }
 
     /// One entry of `resources` or `components`.
-    fn entry(
-        &mut self,
-        place: (&'a str, usize),
-        directory: &str,
-        entry: &str,
-        namespace: Option<&str>,
-        depth: usize,
-    ) {
-        if entry.contains("://") || entry.starts_with("github.com/") || entry.contains("?ref=") {
-            let what = format!("`{entry}` is somewhere on the network");
-            self.notes.add(
-                "O-02",
-                place,
-                what,
-                "put the file into the tree: what is applied is what is reviewed",
-            );
-            return;
-        }
+    fn entry(&mut self, at: At<'a>, directory: &str, entry: &str, namespace: Option<&str>, depth: usize) {
         let objects = self.objects;
         let path = join(directory, entry).unwrap_or_default();
-        if let Some((path, _)) = objects.get_key_value(&path) {
+        if entry.contains("://") || entry.starts_with("github.com/") || entry.contains("?ref=") {
+            let what = format!("`{entry}` is somewhere on the network");
+            let mend = "put the file into the tree: what is applied is what is reviewed";
+            self.notes.add("O-02", at.file, at.spot, what, mend);
+        } else if let Some((path, _)) = objects.get_key_value(&path) {
             self.file(path, namespace);
         } else if objects.contains_key(&format!("{path}/kustomization.yaml")) {
             self.kustomization(&path, namespace, depth + 1);
         } else {
-            let dropped = self.notes.tree.get(place.0).map(|file| file.template.as_str()).unwrap_or_default();
-            let mend = format!(
-                "take the entry out of {dropped} where its file is not rendered, or render `{path}` under the same condition"
-            );
-            self.notes.add("O-02", place, format!("`{entry}` is named and not there"), mend);
+            self.absent(at, entry, &path);
         }
+    }
+
+    /// Something is named that is not there; whatever left it out is named too.
+    fn absent(&mut self, at: At<'a>, entry: &str, path: &str) {
+        let own = self.notes.tree.get(at.file).map(|file| file.template.as_str()).unwrap_or_default();
+        let dropped = self.notes.templates.dropped(path, |file| {
+            self.objects.range(file.to_owned()..).next().is_some_and(|(next, _)| next.starts_with(file))
+        });
+        let mend = match dropped.first().and_then(|dropped| dropped.condition.as_deref()) {
+            Some(when) => format!("in {own}, name it only where `{when}` holds, or take it out"),
+            None => format!("take it out of {own}, or add a template that renders `{path}`"),
+        };
+        let what = format!("`{entry}` is named and not there");
+        let mut finding = self.notes.finding("O-02", at.file, at.spot, what, mend);
+        for dropped in dropped {
+            let what = match &dropped.condition {
+                Some(when) => format!("{} is left out: it is there only where `{when}` holds", dropped.what),
+                None => format!("{} is left out: its template renders nothing", dropped.what),
+            };
+            finding = finding.other(&dropped.template, dropped.spot, what);
+        }
+        self.notes.found.push(finding);
     }
 
     /// The objects of one file.
@@ -168,13 +179,9 @@ impl<'a> Build<'a, '_, '_> {
             let namespace = namespace.unwrap_or(own);
             let namespace = if CLUSTER_WIDE.contains(&kind) { "" } else { namespace };
             if kind.is_empty() || object.text("/metadata/name").is_empty() {
-                let what = "this is no object: `kind` or `metadata.name` is missing".to_owned();
-                self.notes.add(
-                    "O-01",
-                    (path, object.line),
-                    what,
-                    "complete it, or do not name it as a resource",
-                );
+                let what = "this is no object: `kind` or `metadata.name` is missing";
+                let spot = object.value_place("");
+                self.notes.add("O-01", path, spot, what, "complete it, or do not name it as a resource");
                 continue;
             }
             let name = object.text("/metadata/name");
@@ -182,14 +189,16 @@ impl<'a> Build<'a, '_, '_> {
             if object.is_flux() {
                 self.flux.push(Flux { file: path, object, namespace: namespace.to_owned() });
             }
-            if let Some((other, line)) = self.seen.insert(id, (path, object.line)) {
-                let what = format!("{kind} `{name}` in `{namespace}` is there already, at {other}:{line}");
-                self.notes.add(
-                    "O-01",
-                    (path, object.line),
-                    what,
-                    "give one of them another name, or take it out",
-                );
+            if let Some((other, first)) = self.seen.insert(id, (path, object)) {
+                let what = match namespace {
+                    "" => format!("{kind} `{name}` is there twice"),
+                    namespace => format!("{kind} `{name}` is there twice in `{namespace}`"),
+                };
+                let spot = |object: &Object| object.value_place("/metadata/name");
+                let mend = "give one of them another name, or take it out";
+                let finding = self.notes.finding("O-01", path, spot(object), what, mend);
+                let finding = finding.other(other, spot(first), "it is here first");
+                self.notes.found.push(finding);
             }
         }
     }
@@ -218,7 +227,9 @@ impl<'a> Build<'a, '_, '_> {
             .map(|flux| (flux.namespace.as_str(), flux.object.text("/metadata/name")))
             .collect();
         for flux in &self.flux {
-            for wait in flux.object.value["spec"]["dependsOn"].as_array().into_iter().flatten() {
+            for (number, wait) in
+                flux.object.value["spec"]["dependsOn"].as_array().into_iter().flatten().enumerate()
+            {
                 let name = wait["name"].as_str().unwrap_or_default();
                 let namespace = wait["namespace"].as_str().unwrap_or(&flux.namespace);
                 if there.contains(&(namespace, name)) {
@@ -232,7 +243,8 @@ impl<'a> Build<'a, '_, '_> {
                 };
                 let own = flux.object.text("/metadata/name");
                 let what = format!("`{own}` waits for `{namespace}/{name}`, which never comes");
-                self.notes.add("O-04", (flux.file, flux.object.line), what, mend);
+                let spot = flux.object.value_place(&format!("/spec/dependsOn/{number}/name"));
+                self.notes.add("O-04", flux.file, spot, what, mend);
             }
         }
     }
@@ -240,8 +252,9 @@ impl<'a> Build<'a, '_, '_> {
     fn orphans(&mut self) {
         for path in self.objects.keys().filter(|path| path.starts_with("kubernetes/")) {
             if !self.reached.contains(path.as_str()) && !path.starts_with(&format!("{ROOT}/")) {
-                let what = "nothing names this file, so Flux never applies it".to_owned();
-                self.notes.add("O-03", (path, 1), what, "name it in a kustomization.yaml, or take it out");
+                let what = "nothing names this file, so Flux never applies it";
+                let mend = "name it in a kustomization.yaml, or take it out";
+                self.notes.add("O-03", path, Spot::WHOLE, what, mend);
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Notes;
 use crate::{
     inputs::{File, Files},
+    told::Spot,
     values::{Value, Values},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
@@ -37,13 +38,9 @@ pub(super) fn check(values: &Values, files: &Files, notes: &mut Notes<'_>) {
         let text = file.text.expose();
         for (name, writings) in &secrets {
             let Some(at) = writings.iter().find_map(|writing| text.find(writing.as_str())) else { continue };
-            let line = text[..at].matches('\n').count() + 1;
-            notes.add(
-                "O-07",
-                (path, line),
-                format!("{name} stands in a file that is not encrypted"),
-                "move it into a `*.sops.yaml` file and refer to that Secret",
-            );
+            let what = format!("{name} stands in a file that is not encrypted");
+            let mend = "move it into a `*.sops.yaml` file and refer to that Secret";
+            notes.add("O-07", path, Spot::of(text, at..at), what, mend);
         }
     }
 }

@@ -47,12 +47,8 @@ pub(super) fn read(tree: &RenderedTree, notes: &mut Notes<'_>) -> Objects {
             }
             Err(fault) => {
                 let what = format!("this is not YAML that can be read: {}", fault.what);
-                notes.add(
-                    "O-01",
-                    (path, fault.line),
-                    what,
-                    "mend the template; `| q` puts a text into quotes",
-                );
+                let mend = "mend the template; `| q` puts a text into quotes";
+                notes.add("O-01", path, fault.spot(), what, mend);
                 // It is there nevertheless, and whoever names it is right.
                 objects.insert(path.clone(), Vec::new());
             }

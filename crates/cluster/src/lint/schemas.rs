@@ -17,7 +17,7 @@ use super::{
     Notes, UNCHECKED,
     objects::{Object, Objects},
 };
-use crate::values::Values;
+use crate::{told::Spot, values::Values};
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
@@ -195,7 +195,7 @@ fn note(
     let name = object.text("/metadata/name");
     let (mut said, mut mend) =
         (error.masked().to_string(), format!("see `{}` in the reference of {kind}", dotted(pointer)));
-    let mut place = object.place(pointer).line;
+    let mut place = object.place(pointer);
     if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
         let unknown = unexpected.first().map(String::as_str).unwrap_or_default();
         said = format!("nothing is called `{unknown}` here");
@@ -205,9 +205,9 @@ fn note(
             || format!("take `{unknown}` out, or see which names {kind} has here"),
             |near| format!("did you mean `{near}`?"),
         );
-        place = object.place(&format!("{pointer}/{}", unknown.replace('~', "~0").replace('/', "~1"))).line;
+        place = object.place(&format!("{pointer}/{}", unknown.replace('~', "~0").replace('/', "~1")));
     }
-    notes.add("O-08", (path, place), format!("{} `{name}`{at}: {said}", kind.kind), mend);
+    notes.add("O-08", path, place, format!("{} `{name}`{at}: {said}", kind.kind), mend);
 }
 
 fn dotted(pointer: &str) -> String {
@@ -252,5 +252,5 @@ fn told(path: &str, verdicts: &Verdicts, unchecked: &BTreeMap<Kind, usize>, note
     let mend = format!(
         "put the definitions of these kinds into `{KEPT}/`, or name their directory with `--schemas DIR`"
     );
-    notes.add(UNCHECKED, (path, 1), what, mend);
+    notes.add(UNCHECKED, path, Spot::WHOLE, what, mend);
 }

@@ -2,8 +2,8 @@
 //! what it waits for, `values.yaml` what its chart is given, `files/` holds everything else. What all have in common is made
 //! by the templates under `app/`, and by a file of the same path under `files/` instead where there is one.
 
-use super::{RenderError, templates::Templates};
-use crate::documents;
+use super::{RenderError, engine::Engine, templates::Templates};
+use crate::{documents, told::Spot};
 use minijinja::{Value, context};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct App {
     pub(super) namespace: String,
     pub(super) name: String,
-    /// The condition, and its line in `app.yaml`.
+    /// The condition.
     pub(super) when: Option<String>,
     pub(super) chart: Option<String>,
     /// The name of its release, where it is another than the application's.
@@ -51,6 +51,13 @@ impl App {
     /// The path of one of its templates.
     pub(super) fn path(&self, file: &str) -> String {
         format!("apps/{}/{file}", self.id())
+    }
+
+    /// Whether it is there.
+    pub(super) fn there(&self, engine: &Engine, templates: &Templates) -> Result<bool, RenderError> {
+        let Some(when) = &self.when else { return Ok(true) };
+        let Some(template) = templates.get(&self.path("app.yaml")) else { return Ok(true) };
+        engine.holds(&template.origin, &template.text, spot(&template.text, "/when"), when)
     }
 
     fn read(templates: &Templates, namespace: &str, name: &str, text: &str) -> Result<Self, RenderError> {
@@ -102,14 +109,27 @@ pub(super) fn read(templates: &Templates) -> Result<(Vec<App>, BTreeMap<String, 
     }
     let there: BTreeSet<String> = apps.iter().map(App::id).collect();
     for app in &apps {
-        let path = app.path("app.yaml");
-        if let Some(need) = app.needs.iter().find(|need| !there.contains(*need)) {
+        let Some(template) = templates.get(&app.path("app.yaml")) else { continue };
+        let wrong = |what: String, pointer: &str| {
+            RenderError::new(&template.origin, what).at(&template.text, spot(&template.text, pointer))
+        };
+        if let Some(number) = app.needs.iter().position(|need| !there.contains(need)) {
+            let need = &app.needs[number];
             let near = portreeve_yaml::nearest(need, there.iter().map(String::as_str));
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(RenderError::new(&path, format!("it needs `{need}`, which is no application{near}")));
+            let mend = near.map_or_else(
+                || "write it as `namespace/name`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let what = format!("it needs `{need}`, which is no application");
+            return Err(wrong(what, &format!("/needs/{number}")).mend(mend));
         }
         if let Some(chart) = app.chart.as_ref().filter(|chart| !charts.contains_key(*chart)) {
-            return Err(RenderError::new(&path, format!("`{chart}` is not in charts.yaml")));
+            let near = portreeve_yaml::nearest(chart, charts.keys().map(String::as_str));
+            let mend = near.map_or_else(
+                || "add it there, or take `chart` out".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err(wrong(format!("`{chart}` is not in charts.yaml"), "/chart").mend(mend));
         }
     }
     Ok((apps, charts))
@@ -146,21 +166,31 @@ impl Chart {
     }
 }
 
+/// The place of a value in the one document of a file.
+fn spot(text: &str, pointer: &str) -> Spot {
+    let document = documents::read(text).ok().and_then(|all| all.into_iter().next());
+    document.map_or(Spot::WHOLE, |document| document.value_place(pointer))
+}
+
 /// The map that a text is, with known keys only.
 fn mapping(origin: &str, text: &str, keys: &[&str]) -> Result<serde_json::Map<String, Json>, RenderError> {
-    let documents =
-        documents::read(text).map_err(|fault| RenderError::new(origin, fault.what).at(fault.line))?;
-    let map = match documents.into_iter().next().map(|document| document.value) {
-        None => serde_json::Map::new(),
-        Some(Json::Object(map)) => map,
-        Some(_) => return Err(RenderError::new(origin, "it is not a map")),
+    let unreadable = |fault: documents::Fault| {
+        RenderError::new(origin, &fault.what).at(text, fault.spot()).mend("write `name: value` lines")
+    };
+    let documents = documents::read(text).map_err(unreadable)?;
+    let Some(document) = documents.into_iter().next() else { return Ok(serde_json::Map::new()) };
+    let Json::Object(map) = &document.value else {
+        return Err(RenderError::new(origin, "it is not a map").mend("write `name: value` lines"));
     };
     match map.keys().find(|key| !keys.contains(&key.as_str())) {
-        None => Ok(map),
+        None => Ok(map.clone()),
         Some(key) => {
-            let near = portreeve_yaml::nearest(key, keys.iter().copied());
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            Err(RenderError::new(origin, format!("`{key}` means nothing here{near}")))
+            let mend = match portreeve_yaml::nearest(key, keys.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the names here are {}", keys.join(", ")),
+            };
+            let error = RenderError::new(origin, format!("`{key}` means nothing here")).mend(mend);
+            Err(error.at(text, document.place(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))))
         }
     }
 }

@@ -2,9 +2,10 @@
 //! file through `q` only, unless they mean the same without quotes; secrets only in files that are going to be encrypted.
 //! The environment, the clock and chance are not there: the same inputs give the same bytes.
 
-use super::{RenderError, keys::KeyFiles, secret::Hidden};
+use super::{RenderError, error::Refused, keys::KeyFiles, names, secret::Hidden};
 use crate::{
     inputs::{Files, net::Net, plain},
+    told::Spot,
     values::{self, Values},
 };
 use minijinja::{
@@ -25,6 +26,8 @@ const FUNCTIONS: [&str; 7] = [
     "secret_domain",
     "range",
 ];
+/// How a text is printed.
+const QUOTE: &str = "write `| q` behind it, which puts it into quotes";
 /// What the shared templates are given beside the settings.
 const GIVEN: [&str; 7] = ["app", "apps", "charts", "chart", "namespace", "values", "talos_patches"];
 
@@ -51,6 +54,8 @@ impl Engine {
         }
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
+        // It would put values into errors.
+        environment.set_debug(false);
         environment.set_fuel(Some(FUEL));
         environment.set_formatter(print);
         add_filters(&mut environment);
@@ -65,47 +70,63 @@ impl Engine {
     /// Renders a text. A file has exactly one end of line at its end, or is blank and none at all.
     pub(super) fn render(&self, path: &str, text: &str, given: Value) -> Result<Option<String>, RenderError> {
         let all = context! { ..given, ..self.settings.clone() };
-        let failed = |error| RenderError::engine(path, &error);
+        let failed = |error| RenderError::engine(path, text, &error);
         let text = self.environment.render_named_str(path, text, all).map_err(failed)?;
         let text = text.trim_end();
         Ok((!text.trim().is_empty()).then(|| format!("{text}\n")))
     }
 
-    /// Whether a condition holds.
-    pub(super) fn holds(&self, path: &str, line: usize, condition: &str) -> Result<bool, RenderError> {
-        let failed = |error| RenderError { line: Some(line), ..RenderError::engine(path, &error) };
+    /// Whether a condition holds that stands at a place of a text.
+    pub(super) fn holds(
+        &self,
+        origin: &str,
+        text: &str,
+        spot: Spot,
+        condition: &str,
+    ) -> Result<bool, RenderError> {
+        let failed = |error| RenderError::refused(origin, &error).at(text, spot);
         let expression = self.environment.compile_expression_owned(condition.to_owned()).map_err(failed)?;
-        self.known(path, expression.undeclared_variables(false)).map_err(|error| error.at(line))?;
+        if let Some(name) = self.unknown(expression.undeclared_variables(false)).first() {
+            let line = text.lines().nth(spot.line - 1).unwrap_or_default();
+            let start: usize = line.chars().take(spot.column - 1).map(char::len_utf8).sum();
+            let within = names::in_expression(&line[start..], name).map(|found| Spot {
+                column: spot.column + line[start..start + found.start].chars().count(),
+                length: name.chars().count(),
+                ..spot
+            });
+            return Err(self.nameless(origin, name).at(text, within.unwrap_or(spot)));
+        }
         Ok(expression.eval(self.settings.clone()).map_err(failed)?.is_true())
     }
 
-    /// Refuses names that nothing has, in every branch of a template.
-    pub(super) fn check(&self, path: &str, text: &str) -> Result<(), RenderError> {
-        let template = self.environment.template_from_named_str(path, text);
-        let template = template.map_err(|error| RenderError::engine(path, &error))?;
-        self.known(path, template.undeclared_variables(false)).map_err(|error| {
-            let name = error.what.split('`').nth(1).unwrap_or_default().to_owned();
-            match text.lines().position(|line| line.contains(&name)) {
-                Some(line) => error.at(line + 1),
-                None => error,
-            }
-        })
+    /// Refuses names that nothing has, in every branch of a template; the one that stands first.
+    pub(super) fn check(&self, origin: &str, text: &str) -> Result<(), RenderError> {
+        let template = self.environment.template_from_named_str(origin, text);
+        let template = template.map_err(|error| RenderError::engine(origin, text, &error))?;
+        let unknown = self.unknown(template.undeclared_variables(false));
+        let place = |name: &String| names::find(text, name);
+        let first = unknown.iter().min_by_key(|name| place(name).map_or(usize::MAX, |place| place.start));
+        let Some(name) = first else { return Ok(()) };
+        let spot = place(name).map_or(Spot::WHOLE, |place| Spot::of(text, place));
+        Err(self.nameless(origin, name).at(text, spot))
     }
 
-    fn known(&self, path: &str, used: impl IntoIterator<Item = String>) -> Result<(), RenderError> {
-        let mut unknown: Vec<String> = used
-            .into_iter()
-            .filter(|name| !self.names.contains(name))
-            .filter(|name| !FUNCTIONS.contains(&name.as_str()) && !GIVEN.contains(&name.as_str()))
-            .collect();
+    fn unknown(&self, used: impl IntoIterator<Item = String>) -> Vec<String> {
+        let known =
+            |name: &str| self.names.contains(name) || FUNCTIONS.contains(&name) || GIVEN.contains(&name);
+        let mut unknown: Vec<String> = used.into_iter().filter(|name| !known(name)).collect();
         unknown.sort();
-        let Some(name) = unknown.first() else { return Ok(()) };
+        unknown
+    }
+
+    fn nameless(&self, origin: &str, name: &str) -> RenderError {
         let near = portreeve_yaml::nearest(name, self.names.iter().map(String::as_str));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        Err(RenderError {
-            code: "R-01",
-            ..RenderError::new(path, format!("nothing is called `{name}`{near}"))
-        })
+        let mend = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`portreeve cluster explain` lists all settings".to_owned(),
+        };
+        let error = RenderError::new(origin, format!("nothing is called `{name}`")).mend(mend);
+        RenderError { code: "R-01", ..error }
     }
 }
 
@@ -164,23 +185,36 @@ fn talos_minor(values: &Values) -> u32 {
     version.trim_start_matches('v').split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
 }
 
-fn refused(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, what.into())
+/// An error of ours.
+fn refuse(code: &'static str, what: impl Into<String>, mend: &'static str) -> Error {
+    let what = what.into();
+    Error::new(ErrorKind::InvalidOperation, what.clone()).with_source(Refused { code, what, mend })
+}
+
+/// Something is printed that has no value.
+fn unset() -> Error {
+    refuse(
+        "R-02",
+        "something is printed that is not set",
+        "ask with `if` whether it is set, or give `default(…)`",
+    )
 }
 
 /// Prints a value into a file.
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if Hidden::of(value).is_some() {
-        return Err(refused("a secret is printed without `| q`"));
+        return Err(refuse("R-03", "a secret is printed without `| q`", QUOTE));
     }
     if value.is_none() {
-        return Err(refused("something is printed that is not set; ask with `if` first"));
+        return Err(unset());
     }
     if let Some(text) = value.as_str().filter(|text| !value.is_safe() && !tame(text)) {
         let kind = if text.contains('\n') { "a text of several lines" } else { "a text" };
-        return Err(refused(format!(
-            "{kind} is printed that YAML would read as something else; write `| q`"
-        )));
+        return Err(refuse(
+            "R-03",
+            format!("{kind} is printed that YAML would read as something else"),
+            QUOTE,
+        ));
     }
     escape_formatter(out, state, value)
 }
@@ -201,19 +235,24 @@ fn quoted(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
     let sealed = state.name().contains(".sops.");
     if let Some(secret) = Hidden::of(value) {
         if !sealed {
-            return Err(refused(
-                "a secret stands in a file that is not encrypted; only `*.sops.yaml` files are",
-            ));
+            let what = "a secret stands in a file that is not encrypted";
+            return Err(refuse("R-02", what, "only `*.sops.yaml` files are; refer to the Secret in one"));
         }
         return Ok(Value::from_safe_string(in_quotes(secret.expose())));
     }
     if value.is_none() || value.is_undefined() {
-        return Err(refused("something is printed that is not set; ask with `if` first"));
+        return Err(unset());
     }
     let text = match value.as_str() {
         Some(text) => text.to_owned(),
         None if value.is_number() || value.kind() == minijinja::value::ValueKind::Bool => value.to_string(),
-        None => return Err(refused("`q` is for single values")),
+        None => {
+            return Err(refuse(
+                "R-02",
+                "`q` is for single values",
+                "go through them with `for`, or print `tojson`",
+            ));
+        }
     };
     // Flux replaces variables in everything that it applies, but in our Secrets, which ask it not to.
     let text = if state.name().starts_with("apps/") && !sealed { text.replace("${", "$${") } else { text };
@@ -236,8 +275,10 @@ fn in_quotes(text: &str) -> String {
 }
 
 fn nth_host(network: &str, n: u32) -> Result<String, Error> {
-    let net = Net::parse(network).map_err(|_| refused("`nthhost` needs a network such as 10.0.0.0/24"))?;
-    let host = net.nth(n).ok_or_else(|| refused(format!("the network {net} has no host number {n}")))?;
+    const MEND: &str = "give it a network such as 10.0.0.0/24, and a number below its size";
+    let net = Net::parse(network).map_err(|_| refuse("R-02", "`nthhost` is given no network", MEND))?;
+    let what = || format!("the network {net} has no host number {n}");
+    let host = net.nth(n).ok_or_else(|| refuse("R-02", what(), MEND))?;
     Ok(host.to_string())
 }
 

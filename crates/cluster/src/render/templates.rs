@@ -73,19 +73,19 @@ impl Templates {
         for (path, text) in read_below(&own.join("overrides"))? {
             let origin = format!("{OWN}/overrides/{path}");
             if !all.0.contains_key(&path) {
-                let near = portreeve_yaml::nearest(&path, all.0.keys().map(String::as_str));
-                let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                return Err(RenderError::new(&origin, format!("there is no template of this path{near}")));
+                let mend = match portreeve_yaml::nearest(&path, all.0.keys().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("a new application belongs into `{OWN}/apps`"),
+                };
+                return Err(RenderError::new(&origin, "there is no template of this path").mend(mend));
             }
             all.0.insert(path, Template::new(text, origin));
         }
         for (path, text) in read_below(&own.join("apps"))? {
             let (path, origin) = (format!("apps/{path}"), format!("{OWN}/apps/{path}"));
             if all.0.contains_key(&path) {
-                let what = format!(
-                    "this application is built in; to change it put the file into `{OWN}/overrides/{path}`"
-                );
-                return Err(RenderError::new(&origin, what));
+                let mend = format!("to change it put the file into `{OWN}/overrides/{path}`");
+                return Err(RenderError::new(&origin, "this application is built in").mend(mend));
             }
             all.0.insert(path, Template::new(text, origin));
         }

@@ -40,7 +40,7 @@ fn traps_survive_and_leak_nowhere() {
         cores.insert("push".to_owned(), push.clone());
         let tree = render(&values, &files, &Templates::default()).unwrap();
         assert_eq!(
-            lint::check(&tree, &values, &files, &lint::Sources::default())
+            lint::check(&tree, &values, &files, &Templates::default(), &lint::Sources::default())
                 .findings
                 .iter()
                 .filter(|one| one.code != "O-09")

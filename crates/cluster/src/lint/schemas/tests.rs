@@ -4,7 +4,7 @@ use super::{Sources, Verdicts, replaced};
 use crate::{
     inputs::tests::support,
     lint::{self, Checked},
-    render::{Rendered, RenderedTree, tests::inputs_of},
+    render::{Rendered, RenderedTree, Templates, tests::inputs_of},
 };
 use portreeve_model::Secret;
 use std::{fs, path::Path};
@@ -45,7 +45,7 @@ fn checked(files: &[&str], sources: &Sources) -> Checked {
     let (values, inputs) = inputs_of(&support::cluster("minimal"));
     let tree: RenderedTree =
         files.iter().enumerate().map(|(n, text)| (format!("kubernetes/{n}.yaml"), file(text))).collect();
-    let mut checked = lint::check(&tree, &values, &inputs, sources);
+    let mut checked = lint::check(&tree, &values, &inputs, &Templates::default(), sources);
     checked.findings.retain(|finding| finding.code != "O-03");
     checked
 }
@@ -53,7 +53,7 @@ fn checked(files: &[&str], sources: &Sources) -> Checked {
 fn said(files: &[&str]) -> Vec<(usize, String, String)> {
     let found = checked(files, &Sources::default()).findings;
     assert!(found.iter().all(|one| one.code == "O-08"), "{found:#?}");
-    found.into_iter().map(|one| (one.line, one.what, one.mend)).collect()
+    found.into_iter().map(|one| (one.spot.line, one.what, one.mend)).collect()
 }
 
 const SHIP: &str = "apiVersion: example.com/v1\nkind: Ship\nmetadata: {name: ursula}\n";
@@ -181,7 +181,7 @@ fn every_object_is_valid_by_the_definitions_of_its_makers() {
         for name in support::CLUSTERS {
             let (values, files) = inputs_of(&support::cluster(name));
             let tree = crate::render::render(&values, &files, &crate::render::Templates::default()).unwrap();
-            let checked = lint::check(&tree, &values, &files, &sources);
+            let checked = lint::check(&tree, &values, &files, &Templates::default(), &sources);
             eprintln!("{named} {name}: {:?}", checked.verdicts);
             assert!(checked.findings.is_empty(), "{named} {name}: {:#?}", checked.findings);
             assert!(checked.verdicts.valid > 80 && checked.verdicts.unchecked == 0, "{:?}", checked.verdicts);

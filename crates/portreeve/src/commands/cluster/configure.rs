@@ -193,10 +193,7 @@ pub(super) fn explained(failure: Failure, outcome: &str) -> Result<(Exit, String
             let text = findings.iter().map(ToString::to_string).collect();
             (Exit::Output, text, findings.iter().map(|finding| finding.json()).collect())
         }
-        Failure::Render(error) => {
-            let problem = json!([{"code": error.code, "level": "error", "template": error.template, "line": error.line, "what": error.what}]);
-            (Exit::Template, format!("error[{}]: {error}\n", error.code), problem)
-        }
+        Failure::Render(error) => (Exit::Template, error.text(), json!([error.json()])),
         Failure::Commit(CommitError::Locked(_)) => {
             return Err(CommandError::new(Exit::Locked, outcome, failure));
         }
