@@ -1,6 +1,7 @@
 //! `cargo xtask accept cluster [DIR…]`: what a real API server says to a configured cluster directory. Each Flux Kustomization is built
 //! as its controller would (decrypted by the real `sops`, built by `kubectl kustomize`, substituted) and applied as a server-side
-//! dry run with strict validation; Helm releases are taken as objects, their charts are not rendered.
+//! dry run with strict validation, and so are the Secrets that are there before Flux; Helm releases are taken as objects, their charts
+//! are not rendered.
 //!
 //! The control plane is the real one, on loopback, and lives as long as the proof. An object that is broken by hand shows that it
 //! can say no. What is no API object is listed by name.
@@ -92,8 +93,8 @@ fn cluster(plane: &ControlPlane, sops: &Path, name: &str, directory: &Path) -> R
     walk.problems.iter().for_each(|problem| println!("  NOT TRIED: {problem}"));
     let (refused, left_out) = (objects - accepted, walk.problems.len());
     println!(
-        "  {objects} objects of {} Kustomizations: {accepted} accepted, {refused} refused, {left_out} Kustomizations left out",
-        walk.built.len()
+        "  {objects} objects of {} Kustomizations and the bootstrap: {accepted} accepted, {refused} refused, {left_out} Kustomizations left out",
+        walk.built.len() - 1
     );
     println!("  no API objects: {}", flux::other_files(tree.path(), &walk)?.join(" "));
     broken_is_refused(plane, &walk.built)?;

@@ -58,7 +58,16 @@ fn files(folder: &Path) -> Failable<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Copies the directory and has `sops` decrypt what is encrypted under `kubernetes`.
+/// Where the Secrets lie that are applied before Flux runs.
+const BOOTSTRAP: &str = "bootstrap";
+
+/// Whether a file of the tree is encrypted and meant for the API server.
+fn encrypted(file: &Path) -> bool {
+    let applied = file.starts_with("kubernetes") || file.starts_with(BOOTSTRAP);
+    applied && file.to_string_lossy().contains(".sops.")
+}
+
+/// Copies the directory and has `sops` decrypt what is encrypted for the API server.
 #[expect(clippy::disallowed_methods, reason = "a developer's tool runs what it asks; none of it ships")]
 pub(super) fn decrypted(directory: &Path, sops: &Path) -> Failable<Tree> {
     let folder = tempfile::tempdir()?;
@@ -67,7 +76,7 @@ pub(super) fn decrypted(directory: &Path, sops: &Path) -> Failable<Tree> {
         let to = folder.path().join(&file);
         fs::create_dir_all(to.parent().unwrap_or(folder.path()))?;
         fs::copy(directory.join(&file), &to)?;
-        if file.starts_with("kubernetes") && file.to_string_lossy().contains(".sops.") {
+        if encrypted(&file) {
             let mut command = Command::new(sops);
             command
                 .args(["decrypt", "--in-place"])
@@ -126,7 +135,19 @@ impl Walk {
                 }
             }
         }
+        walk.before_flux(tree)?;
         Ok(walk)
+    }
+
+    /// The Secrets that whoever sets up the cluster applies before Flux runs.
+    fn before_flux(&mut self, tree: &Path) -> Failable<()> {
+        let mut all = Vec::new();
+        for file in files(tree)?.into_iter().filter(|file| file.starts_with(BOOTSTRAP) && encrypted(file)) {
+            all.extend(objects(&fs::read_to_string(tree.join(&file))?, &file.display().to_string())?);
+            self.paths.insert(file);
+        }
+        self.built.push(Built { name: "bootstrap, before Flux".to_owned(), objects: all });
+        Ok(())
     }
 
     fn build(&mut self, tree: &Path, plane: &ControlPlane, kustomization: &Value) -> Failable<Vec<Value>> {
