@@ -1,11 +1,13 @@
 //! All of it in a row: inputs, templates, lint, encryption, one transaction. What is printed and with which code a command ends is
 //! the program's business; clock and chance come from there.
 
+mod bases;
+
 use crate::{
     commit::{CommitError, Overwrite, Plan, RealDisk, Recovered, Scope, Tree, View, Workspace},
-    inputs::{self, File, Files, Level, ReadError, Report},
+    inputs::{self, File, Files, Level, Own, ReadError, Report},
     lint::{self, Checked, Finding, SchemaError, Sources, Verdicts},
-    render::{self, RenderError, RenderedTree, Templates},
+    render::{self, Override, RenderError, RenderedTree, Templates},
     seal::{self, SealError, Sealing},
     values::Values,
 };
@@ -53,6 +55,9 @@ pub struct Prepared {
     pub tree: RenderedTree,
     /// None where the age key is not at hand, and so nothing can be written.
     keys: Option<Keys>,
+    /// Where it comes from.
+    home: PathBuf,
+    overrides: Vec<Override>,
 }
 
 /// How a tree is looked at.
@@ -86,12 +91,21 @@ pub struct Ready {
     pub uncompared: usize,
 }
 
+/// The settings that the applications of a directory declare, beside those that every cluster has.
+///
+/// # Errors
+/// A template cannot be read, or a declaration is wrong.
+pub fn own_settings(directory: &Path) -> Result<Own, RenderError> {
+    render::own_settings(&Templates::with_own(directory)?)
+}
+
 /// Reads, checks and renders.
 ///
 /// # Errors
 /// The first step that finds something wrong, with all that it found.
 pub fn prepare(directory: &Path, options: &Options<'_>) -> Result<Prepared, Failure> {
-    let mut files = Files::read(directory, options.age_key)?;
+    let templates = Templates::with_own(directory)?;
+    let mut files = Files::read(directory, options.age_key)?.with(render::own_settings(&templates)?);
     let scope = match options.keyless && files.get(File::Age).is_none() && stand_in(directory, &mut files) {
         true => inputs::Scope::Keyless,
         false => inputs::Scope::All,
@@ -104,8 +118,9 @@ pub fn prepare(directory: &Path, options: &Options<'_>) -> Result<Prepared, Fail
     let Some(values) = values.filter(|_| keys.is_some() || scope == inputs::Scope::Keyless) else {
         return Err(Failure::Inputs(Box::new(report)));
     };
-    let (tree, Checked { findings, verdicts }) = checked(directory, &values, &files, options)?;
-    Ok(Prepared { report, findings, verdicts, tree, keys })
+    let (tree, Checked { findings, verdicts }) = checked(directory, &values, &files, &templates, options)?;
+    let home = directory.to_owned();
+    Ok(Prepared { report, findings, verdicts, tree, keys, home, overrides: templates.overrides() })
 }
 
 /// Puts the public key of the tree that is there in the place of the age key; whether there was one.
@@ -126,12 +141,13 @@ fn checked(
     directory: &Path,
     values: &Values,
     files: &Files,
+    templates: &Templates,
     options: &Options<'_>,
 ) -> Result<(RenderedTree, Checked), Failure> {
-    let templates = Templates::with_own(directory)?;
-    let tree = render::render(values, files, &templates)?;
+    let tree = render::render(values, files, templates)?;
     let sources = Sources::open(directory, options.schemas)?;
-    let mut checked = lint::check(&tree, values, files, &templates, &sources);
+    let mut checked = lint::check(&tree, values, files, templates, &sources);
+    checked.findings.extend(bases::check(directory, templates));
     if options.strict {
         checked.findings.iter_mut().for_each(|finding| finding.level = Level::Error);
     }
@@ -194,6 +210,9 @@ impl Prepared {
         let mut workspace = Workspace::open(directory, RealDisk)?;
         let ready = self.ready_in(&workspace, machine, scope)?;
         workspace.commit(&ready.tree, &ready.plan, overwrite)?;
+        if directory == self.home {
+            bases::record(directory, &self.overrides)?;
+        }
         Ok((ready, workspace.recovered()))
     }
 }

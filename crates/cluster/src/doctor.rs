@@ -3,6 +3,7 @@
 
 use crate::{
     commit::STATE,
+    configure::own_settings,
     inputs::{self, File, Files, Level, ReadError},
     values::Value,
 };
@@ -54,7 +55,9 @@ pub fn doctor(
     path: Option<&OsStr>,
     age_key: Option<&Path>,
 ) -> Result<Vec<Check>, ReadError> {
-    let files = Files::read(directory, age_key)?;
+    // What is wrong with templates is said by whoever renders them.
+    let own = own_settings(directory).unwrap_or_default();
+    let files = Files::read(directory, age_key)?.with(own);
     let mut checks = vec![settings(&files)];
     let keys = files.get(File::Age).and_then(|text| Keys::parse(text.text.expose()).ok());
     checks.extend(keys.map(|keys| recipients(directory, &keys)).into_iter().flatten());

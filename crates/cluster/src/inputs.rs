@@ -1,12 +1,13 @@
 //! The inputs: two files of settings and the keys beside them, checked all at once. A finding has its code, place, reason and mend;
 //! what is right becomes [`Values`]. Nothing is rendered or written here.
 //!
-//! Reading order: `table` (every setting), `files`, `read` (values out of a file), `given` (what the rules see), `rules`, `report`, `describe`.
+//! Reading order: `table` (every setting), `own` (those of the user's applications), `files`, `read` (values out of a file), `given` (what the rules see), `rules`, `report`, `describe`.
 
 mod describe;
 mod files;
 mod given;
 pub(crate) mod net;
+pub(crate) mod own;
 pub(crate) mod plain;
 mod problem;
 mod read;
@@ -19,6 +20,7 @@ pub(crate) mod tests;
 
 pub use describe::{Unknown, cluster_schema, explain, list, nodes_schema, page};
 pub use files::{Files, ReadError, Text};
+pub use own::Own;
 pub use problem::{File, Level, Place, Problem, RULES, Rule};
 pub use report::Report;
 

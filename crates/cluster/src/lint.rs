@@ -19,7 +19,7 @@ pub use schemas::{KEPT, SchemaError, Sources, Verdicts};
 
 use crate::{
     inputs::{Files, Level},
-    render::{RenderedTree, Templates},
+    render::{self, RenderedTree, Templates},
     told::{Excerpt, Other, Spot, Told},
     values::Values,
 };
@@ -59,6 +59,8 @@ pub struct Finding {
     pub others: Vec<Other>,
     /// How to mend it.
     pub mend: String,
+    /// What changed, where it is about a change: a difference in the unified form.
+    pub detail: String,
     excerpt: Option<Excerpt>,
 }
 
@@ -78,6 +80,7 @@ impl fmt::Display for Finding {
             label: "",
             others: &self.others,
             note: &note,
+            detail: &self.detail,
             help: &self.mend,
         };
         told.fmt(f)
@@ -92,7 +95,23 @@ impl Finding {
             "code": self.code, "level": self.level.word(), "file": self.file, "line": self.spot.line,
             "column": self.spot.column, "template": self.template, "what": self.what,
             "others": self.others.iter().map(other).collect::<Vec<_>>(), "mend": self.mend,
+            "detail": self.detail,
         })
+    }
+
+    /// What is found of a template as a whole.
+    pub(crate) fn of_template(
+        code: &'static str,
+        file: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+        detail: String,
+    ) -> Self {
+        let rule = render::RULES.iter().find(|(rule, ..)| *rule == code);
+        let level = rule.map_or(Level::Error, |(_, level, _)| *level);
+        let (file, template, spot) = (file.to_owned(), String::new(), Spot::WHOLE);
+        let (what, mend) = (what.into(), mend.into());
+        Self { code, level, file, spot, template, what, others: Vec::new(), mend, detail, excerpt: None }
     }
 
     fn other(mut self, file: &str, spot: Spot, what: impl Into<String>) -> Self {
@@ -134,7 +153,18 @@ impl Notes<'_> {
         let template = self.tree.get(file).map(|file| file.template.clone()).unwrap_or_default();
         let file = file.to_owned();
         let (what, mend) = (what.into(), mend.into());
-        Finding { code, level, file, spot, template, what, others: Vec::new(), mend, excerpt: None }
+        Finding {
+            code,
+            level,
+            file,
+            spot,
+            template,
+            what,
+            others: Vec::new(),
+            mend,
+            detail: String::new(),
+            excerpt: None,
+        }
     }
 
     /// Shows the lines of findings, but none of a file that is going to be encrypted, that holds a Secret of Kubernetes or in which

@@ -18,9 +18,12 @@ mod templates;
 pub(crate) mod tests;
 
 pub use error::{RULES, RenderError};
-pub use templates::{OWN, Templates};
+pub use templates::{OWN, Override, Templates};
 
-use crate::{inputs::Files, values::Values};
+use crate::{
+    inputs::{Files, Own},
+    values::Values,
+};
 use apps::{App, Chart};
 use engine::Engine;
 use minijinja::{Value, context};
@@ -70,6 +73,14 @@ pub fn render(values: &Values, files: &Files, templates: &Templates) -> Result<R
         work.app(app)?;
     }
     Ok(work.tree)
+}
+
+/// The settings that applications declare in their `app.yaml`.
+///
+/// # Errors
+/// A declaration that cannot be used.
+pub fn own_settings(templates: &Templates) -> Result<Own, RenderError> {
+    apps::own(templates, &engine::takes)
 }
 
 /// The charts that the templates name.

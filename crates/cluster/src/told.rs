@@ -81,6 +81,8 @@ pub(crate) struct Told<'a> {
     pub(crate) excerpt: Option<&'a Excerpt>,
     pub(crate) label: &'a str,
     pub(crate) others: &'a [Other],
+    /// Lines of their own, such as a difference.
+    pub(crate) detail: &'a str,
     pub(crate) note: &'a str,
     pub(crate) help: &'a str,
 }
@@ -100,6 +102,9 @@ impl fmt::Display for Told<'_> {
         }
         for Other { file, spot, what } in self.others {
             writeln!(out, "  ::: {file}:{}:{}  {what}", spot.line, spot.column)?;
+        }
+        for line in self.detail.lines() {
+            writeln!(out, "{}", format!("{:width$} | {line}", "").trim_end())?;
         }
         for (word, text) in [("note", self.note), ("help", self.help)] {
             if !text.is_empty() {

@@ -2,6 +2,7 @@
 //! changed secret changes nothing but itself.
 
 mod codes;
+mod own;
 mod taint;
 
 use super::{Failure, Machine, Options, Prepared, prepare};

@@ -2,6 +2,7 @@
 //! the table does not say.
 
 use super::{
+    own::Own,
     problem::RULES,
     table::{self, DERIVED, Default, FOREIGN, GROUPS, Group, If, Kind, NODE, Need, Phase, Var},
 };
@@ -22,7 +23,7 @@ pub struct Unknown {
 ///
 /// # Errors
 /// There is none of this name; the error has the nearest.
-pub fn explain(name: &str) -> Result<String, Unknown> {
+pub fn explain(name: &str, own: &Own) -> Result<String, Unknown> {
     if let Some(rule) = RULES.iter().find(|rule| rule.code.eq_ignore_ascii_case(name)) {
         let levels: Vec<&str> = rule.levels.iter().map(|level| level.word()).collect();
         return Ok(format!("{} ({})\n  {}.\n", rule.code, levels.join(" or "), rule.title));
@@ -33,7 +34,7 @@ pub fn explain(name: &str) -> Result<String, Unknown> {
     {
         return Ok(format!("{code} ({})\n  {title}.\n", level.word()));
     }
-    if let Some((var, group)) = table::find(name) {
+    if let Some((var, group)) = table::find(name).or_else(|| own.find(name)) {
         return Ok(about(var.name, var, "cluster.yaml", Some(group)));
     }
     let field =
@@ -49,14 +50,18 @@ pub fn explain(name: &str) -> Result<String, Unknown> {
             "{name}\n  A setting of a later version of the origin's template; there is none here.\n"
         ));
     }
-    let known = table::all().chain(NODE).map(|var| var.name).chain(DERIVED.iter().map(|(name, _)| *name));
+    let known = table::all()
+        .chain(own.vars())
+        .chain(NODE)
+        .map(|var| var.name)
+        .chain(DERIVED.iter().map(|(name, _)| *name));
     Err(Unknown { name: name.to_owned(), near: nearest(name, known) })
 }
 
 /// All settings, one a line, by families.
-pub fn list() -> String {
+pub fn list(own: &Own) -> String {
     let mut out = String::new();
-    for group in GROUPS {
+    for group in GROUPS.iter().chain(own.groups()) {
         // Writing into a `String` cannot fail.
         let _ = writeln!(out, "{} ({})", group.title, phase(group.phase));
         for var in group.vars {
@@ -172,8 +177,8 @@ fn condition(condition: &If) -> String {
 }
 
 /// The JSON Schema (2020-12) of `cluster.yaml`. It knows names and forms; what fits together is known to `validate` alone.
-pub fn cluster_schema() -> Value {
-    root("cluster.yaml", "The settings of a cluster", object(table::all()))
+pub fn cluster_schema(own: &Own) -> Value {
+    root("cluster.yaml", "The settings of a cluster", object(table::all().chain(own.vars())))
 }
 
 /// The JSON Schema of `nodes.yaml`.
@@ -241,13 +246,13 @@ fn schema_pattern(pattern: &str) -> String {
 }
 
 /// The reference page.
-pub fn page() -> String {
+pub fn page(own: &Own) -> String {
     let mut out = String::from(
         "# Settings of a cluster\n\n<!-- Made by `portreeve cluster schema --markdown`; edit the table of `crates/cluster` instead. -->\n\n\
          Every setting of `cluster.yaml` and `nodes.yaml`. `portreeve cluster explain NAME` says the same of one, `portreeve cluster validate`\n\
          holds a cluster against all of it. Settings of phase 1 and 2 are rendered as their parts arrive; from the others nothing is yet.\n",
     );
-    for group in GROUPS {
+    for group in GROUPS.iter().chain(own.groups()) {
         // Writing into a `String` cannot fail.
         let _ = writeln!(out, "\n## {}\n\nRendered: {}.\n", group.title, phase(group.phase));
         rows(&mut out, group.vars.iter(), "");

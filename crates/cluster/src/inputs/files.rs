@@ -1,7 +1,7 @@
 //! The files that inputs come from, as texts: the two with settings and those with keys beside them. Reading them is the thin
 //! shell; what they say is read elsewhere.
 
-use super::problem::File;
+use super::{own::Own, problem::File};
 use portreeve_model::Secret;
 use std::{collections::BTreeMap, fmt, fs, io, path::Path};
 
@@ -19,7 +19,10 @@ pub struct Text {
 
 /// The files, as far as they are there.
 #[derive(Debug, Clone, Default)]
-pub struct Files(BTreeMap<File, Text>);
+pub struct Files {
+    texts: BTreeMap<File, Text>,
+    own: Own,
+}
 
 /// A file that is there and cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +70,23 @@ impl Files {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        self.0.insert(file, Text { text: Secret::new(text), mode });
+        self.texts.insert(file, Text { text: Secret::new(text), mode });
     }
 
     /// A file, if it is there.
     pub fn get(&self, file: File) -> Option<&Text> {
-        self.0.get(&file)
+        self.texts.get(&file)
+    }
+
+    /// With settings that applications declare; they may stand in `cluster.yaml` from now on.
+    pub fn with(mut self, own: Own) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// The settings that applications declare.
+    pub fn own(&self) -> &Own {
+        &self.own
     }
 }
 

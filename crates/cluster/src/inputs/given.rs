@@ -4,6 +4,7 @@
 use super::{
     files::Files,
     net::Net,
+    own::Own,
     problem::{File, Place, Problem},
     read::{self, Patterns, Read, Reader, Table},
     report::Sources,
@@ -30,6 +31,8 @@ pub(super) struct Given {
     pub(super) aliases: Vec<(&'static str, read::Given)>,
     pub(super) nodes: Vec<Node>,
     pub(super) values: Values,
+    /// The settings that applications declare.
+    pub(super) own: Own,
 }
 
 /// One node.
@@ -74,6 +77,7 @@ impl Given {
             aliases: Vec::new(),
             nodes: Vec::new(),
             values: Values::new(),
+            own: files.own().clone(),
         };
         let mut patterns = Patterns::default();
         for file in [File::Cluster, File::Nodes] {
@@ -93,7 +97,7 @@ impl Given {
 
     fn read_cluster(&mut self, reader: &mut Reader<'_>, tree: &Tree) {
         let Some(entries) = reader.entries(tree, "", "settings") else { return };
-        let vars: Vec<&'static Var> = table::all().collect();
+        let vars: Vec<&'static Var> = table::all().chain(self.own.vars()).collect();
         let Read { given, empty } = reader.table(&entries, &vars, "");
         (self.settings, self.empty, self.cluster) = (given, empty, true);
     }
@@ -154,7 +158,8 @@ impl Given {
 
     fn derive(&mut self) {
         let mut unknown = BTreeSet::new();
-        for var in table::all().filter(|var| !matches!(var.kind, Kind::Alias(_))) {
+        let all = table::all().chain(self.own.vars());
+        for var in all.filter(|var| !matches!(var.kind, Kind::Alias(_))) {
             match self.settings.get(var.name) {
                 Some(given) => match &given.value {
                     Some(value) => drop(self.values.insert(var.name.to_owned(), value.clone())),

@@ -104,6 +104,7 @@ fn one(out: &mut String, problem: &Problem, level: Level, line: Option<&Excerpt>
         excerpt: line,
         label: &problem.label,
         others: &others,
+        detail: "",
         note: "",
         help: &problem.mend,
     };

@@ -3,7 +3,11 @@
 //! by the templates under `app/`, and by a file of the same path under `files/` instead where there is one.
 
 use super::{RenderError, engine::Engine, templates::Templates};
-use crate::{documents, told::Spot};
+use crate::{
+    documents,
+    inputs::{Own, own::Misdeclared},
+    told::Spot,
+};
 use minijinja::{Value, context};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +43,7 @@ pub struct Chart {
     pub update: String,
 }
 
-const APP: [&str; 7] = ["about", "when", "chart", "release", "needs", "wait", "prune"];
+const APP: [&str; 8] = ["about", "when", "chart", "release", "needs", "wait", "prune", "variables"];
 const CHART: [&str; 4] = ["url", "version", "crds", "update"];
 
 impl App {
@@ -133,6 +137,22 @@ pub(super) fn read(templates: &Templates) -> Result<(Vec<App>, BTreeMap<String, 
         }
     }
     Ok((apps, charts))
+}
+
+/// The settings that applications declare.
+pub(super) fn own(templates: &Templates, taken: &dyn Fn(&str) -> bool) -> Result<Own, RenderError> {
+    let mut own = Own::default();
+    for (path, below) in templates.below("apps") {
+        let Some(application) = below.strip_suffix("/app.yaml") else { continue };
+        let Some(template) = templates.get(path) else { continue };
+        let data = mapping(&template.origin, &template.text, &APP)?;
+        let Some(variables) = data.get("variables") else { continue };
+        own.declare(application, variables, taken).map_err(|Misdeclared { pointer, what, mend }| {
+            let place = spot(&template.text, &pointer);
+            RenderError::new(&template.origin, what).mend(mend).at(&template.text, place)
+        })?;
+    }
+    Ok(own)
 }
 
 fn charts(templates: &Templates) -> Result<BTreeMap<String, Chart>, RenderError> {

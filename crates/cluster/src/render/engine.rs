@@ -130,6 +130,15 @@ impl Engine {
     }
 }
 
+/// Whether a name has a meaning in templates that is none of a setting.
+pub(super) fn takes(name: &str) -> bool {
+    let derived = || values::DERIVED.iter().any(|derived| derived.name == name);
+    FUNCTIONS.contains(&name)
+        || GIVEN.contains(&name)
+        || matches!(name, "nodes" | "talos_minor" | "loop")
+        || derived()
+}
+
 fn add_filters(environment: &mut Environment<'static>) {
     use minijinja::{filters, functions, tests};
     environment.add_filter("q", quoted);

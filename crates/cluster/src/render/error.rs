@@ -22,6 +22,8 @@ pub const RULES: &[(&str, Level, &str)] = &[
         Level::Error,
         "What YAML could read as something else is printed in quotes, and a secret by `q` alone",
     ),
+    ("R-04", Level::Warning, "An override was made from the built-in template as it is now"),
+    ("R-05", Level::Warning, "Templates of the origin's project are brought over or gone"),
 ];
 
 /// Why nothing was rendered.
@@ -122,6 +124,7 @@ impl RenderError {
             excerpt: self.excerpt.as_deref(),
             label: "",
             others: &[],
+            detail: "",
             note: "",
             help: &self.mend,
         };

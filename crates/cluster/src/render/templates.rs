@@ -25,6 +25,17 @@ pub(super) struct Template {
     pub(super) digest: String,
 }
 
+/// A template of the user that takes the place of a built-in one.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// The path of both.
+    pub path: String,
+    /// Where it lies, as messages name it.
+    pub origin: String,
+    /// The text of the built-in one.
+    pub base: String,
+}
+
 /// All templates by path.
 #[derive(Debug, Clone)]
 pub struct Templates(BTreeMap<String, Template>);
@@ -90,6 +101,18 @@ impl Templates {
             all.0.insert(path, Template::new(text, origin));
         }
         Ok(all)
+    }
+
+    /// The user's templates that take the place of built-in ones.
+    pub fn overrides(&self) -> Vec<Override> {
+        let directory = format!("{OWN}/overrides/");
+        let own = self.0.iter().filter(|(_, template)| template.origin.starts_with(&directory));
+        let ours = Self::default();
+        own.filter_map(|(path, template)| {
+            let base = ours.get(path)?.text.clone();
+            Some(Override { path: path.clone(), origin: template.origin.clone(), base })
+        })
+        .collect()
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Template> {

@@ -10,7 +10,10 @@ mod validate;
 use super::{CommandError, Exit};
 use crate::{cli::print, config};
 use clap::{Subcommand, ValueEnum, ValueHint};
-use portreeve_cluster::inputs;
+use portreeve_cluster::{
+    configure as cluster,
+    inputs::{self, Own},
+};
 use std::path::{Path, PathBuf};
 
 pub use configure::ConfigureArguments;
@@ -123,21 +126,27 @@ pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
         ClusterCommand::Configure(arguments) => configure::run(arguments),
         ClusterCommand::Render(arguments) => render::run(arguments),
         ClusterCommand::Validate(arguments) => validate::run(arguments),
-        ClusterCommand::Explain { name: None } => print(inputs::list().as_bytes()),
+        ClusterCommand::Explain { name: None } => print(inputs::list(&own_settings()?).as_bytes()),
         ClusterCommand::Explain { name: Some(name) } => {
-            let text =
-                inputs::explain(name).map_err(|why| CommandError::plain(Exit::Usage, why.to_string()))?;
+            let text = inputs::explain(name, &own_settings()?);
+            let text = text.map_err(|why| CommandError::plain(Exit::Usage, why.to_string()))?;
             print(text.as_bytes())
         }
-        ClusterCommand::Schema { markdown: true, .. } => print(inputs::page().as_bytes()),
+        ClusterCommand::Schema { markdown: true, .. } => print(inputs::page(&own_settings()?).as_bytes()),
         ClusterCommand::Schema { file, .. } => {
             let schema = match file {
-                SchemaFile::Cluster => inputs::cluster_schema(),
+                SchemaFile::Cluster => inputs::cluster_schema(&own_settings()?),
                 SchemaFile::Nodes => inputs::nodes_schema(),
             };
             print(format!("{schema:#}\n").as_bytes())
         }
     }
+}
+
+/// The settings that applications under `templates/` of the working directory declare.
+fn own_settings() -> Result<Own, CommandError> {
+    cluster::own_settings(Path::new("."))
+        .map_err(|error| CommandError::plain(Exit::Template, error.to_string()))
 }
 
 /// Where SOPS is told that its key is, for directories without one.

@@ -5,7 +5,7 @@
 
 use super::{Failure, Options, Prepared, place, prepare};
 use crate::{
-    inputs::{Level, tests::support},
+    inputs::{Level, Own, tests::support},
     lint, render,
 };
 use std::{
@@ -118,7 +118,7 @@ fn every_code_can_be_explained_and_is_in_the_documentation() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cluster.md");
     let page = fs::read_to_string(page).unwrap();
     for (code, level, title) in rules() {
-        let said = crate::inputs::explain(code).unwrap();
+        let said = crate::inputs::explain(code, &Own::default()).unwrap();
         assert_eq!(said, format!("{code} ({})\n  {title}.\n", level.word()));
         assert!(page.contains(&format!("| {code} | {} | {title} |", level.word())), "{code}: {title}");
     }

@@ -27,7 +27,7 @@ const REGIONS: [(&str, &str); 2] = [
 ];
 
 pub(super) fn check(given: &Given, problems: &mut Vec<Problem>) {
-    for group in table::GROUPS {
+    for group in table::GROUPS.iter().chain(given.own.groups()) {
         for var in group.vars.iter().filter(|var| !given.has(var.name)) {
             single(given, var, group.phase, problems);
         }

@@ -1,9 +1,25 @@
 //! Schemas, page and explanations are those of the table.
 
 use super::support::{CLUSTERS, fixtures};
-use crate::inputs::{RULES, cluster_schema, explain, list, nodes_schema, page, table};
+use crate::inputs::{self, Own, RULES, Unknown, nodes_schema, table};
 use portreeve_yaml::{Data, Node, Style, parse};
 use serde_json::{Value, json};
+
+fn cluster_schema() -> Value {
+    inputs::cluster_schema(&Own::default())
+}
+
+fn explain(name: &str) -> Result<String, Unknown> {
+    inputs::explain(name, &Own::default())
+}
+
+fn page() -> String {
+    inputs::page(&Own::default())
+}
+
+fn list() -> String {
+    inputs::list(&Own::default())
+}
 
 /// The value of a tree as an editor's YAML parser sees it.
 fn value(node: &Node) -> Value {

@@ -71,7 +71,9 @@ fn properties() -> Map<String, Value> {
 }
 
 fn list(properties: Value) -> Value {
-    json!({"type": "array", "items": {"type": "object", "properties": properties}})
+    let mut list = json!({"type": "array", "items": {"type": "object"}});
+    list["items"]["properties"] = properties;
+    list
 }
 
 fn named(names: &[&str]) -> Value {

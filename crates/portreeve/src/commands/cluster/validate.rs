@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::{Args, ValueHint};
 use portreeve_cluster::{
-    configure::{Failure, Options, Prepared, prepare},
+    configure::{Failure, Options, Prepared, own_settings, prepare},
     inputs::{self, Files, Level, Report, Scope},
     lint::Verdicts,
 };
@@ -49,14 +49,16 @@ pub(super) fn run(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
     match prepare(&arguments.directory, &options) {
         Ok(prepared) => good(arguments, &prepared),
         Err(Failure::Inputs(report)) => reported(arguments, &report),
-        Err(failure) => {
-            let shown = arguments.directory.display();
-            let (exit, text, problems) = configure::explained(failure, &format!("{shown}: cannot be used"))?;
-            let document = json!({"ok": false, "problems": problems});
-            print(if arguments.json { format!("{document:#}\n") } else { format!("{text}\n") }.as_bytes())?;
-            Ok(exit)
-        }
+        Err(failure) => failed(arguments, failure),
     }
+}
+
+fn failed(arguments: &ValidateArguments, failure: Failure) -> Result<Exit, CommandError> {
+    let shown = arguments.directory.display();
+    let (exit, text, problems) = configure::explained(failure, &format!("{shown}: cannot be used"))?;
+    let document = json!({"ok": false, "problems": problems});
+    print(if arguments.json { format!("{document:#}\n") } else { format!("{text}\n") }.as_bytes())?;
+    Ok(exit)
 }
 
 fn settings(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
@@ -64,7 +66,11 @@ fn settings(arguments: &ValidateArguments) -> Result<Exit, CommandError> {
         let what = format!("the inputs in `{}` cannot be read", arguments.directory.display());
         CommandError::new(Exit::Failed, what, error)
     })?;
-    let (report, _) = inputs::check(&files, Scope::Settings);
+    let own = match own_settings(&arguments.directory) {
+        Ok(own) => own,
+        Err(error) => return failed(arguments, Failure::Render(error)),
+    };
+    let (report, _) = inputs::check(&files.with(own), Scope::Settings);
     reported(arguments, &report)
 }
 
