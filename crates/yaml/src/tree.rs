@@ -18,7 +18,7 @@ impl Limits {
     /// What people write: a configuration nests about six levels, a template's output about twenty.
     pub const PEOPLE: Self = Self { depth: 32, nodes: 50_000 };
     /// What programs write, such as definitions of kinds.
-    pub const PROGRAMS: Self = Self { depth: 128, nodes: 1_000_000 };
+    pub const PROGRAMS: Self = Self { depth: 128, nodes: 4_000_000 };
 }
 
 /// A place in the file, both counted from 1, columns in characters.

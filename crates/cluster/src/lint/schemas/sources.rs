@@ -6,14 +6,15 @@ use crate::documents;
 use portreeve_yaml::Limits;
 use serde_json::Value;
 use std::{
+    cell::OnceCell,
     fs, io,
     path::{Path, PathBuf},
 };
 
 /// Where schemas are kept beside a cluster.
 pub const KEPT: &str = ".portreeve/schemas";
-/// No definition is longer; the longest known has 1 MiB.
-const LONGEST: u64 = 8 << 20;
+/// No file is longer; all definitions of a cluster with everything, as one list, have some 20 MiB.
+const LONGEST: u64 = 64 << 20;
 /// Files of YAML in one directory; a cluster with everything has some three hundred definitions.
 const MOST: usize = 10_000;
 /// Levels of directories below one that was named.
@@ -31,7 +32,32 @@ pub struct SchemaError {
 #[derive(Debug, Default)]
 pub struct Sources {
     directories: Vec<PathBuf>,
-    definitions: Vec<String>,
+    definitions: Vec<Definitions>,
+}
+
+/// A file that may define kinds; it is read once, when one of its kinds is asked for.
+#[derive(Debug)]
+struct Definitions {
+    text: String,
+    objects: OnceCell<Vec<Value>>,
+}
+
+impl Definitions {
+    /// The objects of the file, those of a list included.
+    fn objects(&self) -> &[Value] {
+        self.objects.get_or_init(|| {
+            let documents = documents::read_within(&self.text, Limits::PROGRAMS).unwrap_or_default();
+            documents.into_iter().flat_map(|document| listed(document.value)).collect()
+        })
+    }
+}
+
+/// What `kubectl get` prints of several objects is one list.
+fn listed(mut object: Value) -> Vec<Value> {
+    match object.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) if object["kind"] == "List" => items,
+        _ => vec![object],
+    }
 }
 
 impl Sources {
@@ -59,11 +85,10 @@ impl Sources {
             serde_json::from_str(&text).ok()
         });
         single.or_else(|| {
-            let likely = |text: &&String| text.contains(&kind.group) && text.contains(&kind.kind);
-            self.definitions.iter().filter(likely).find_map(|text| {
-                let documents = documents::read_within(text, Limits::PROGRAMS).ok()?;
-                documents.iter().find_map(|document| defined(&document.value, kind))
-            })
+            let likely =
+                |file: &&Definitions| file.text.contains(&kind.group) && file.text.contains(&kind.kind);
+            let mut objects = self.definitions.iter().filter(likely).flat_map(Definitions::objects);
+            objects.find_map(|object| defined(object, kind))
         })
     }
 }
@@ -80,7 +105,7 @@ pub(super) fn defined(object: &Value, kind: &Kind) -> Option<Value> {
 }
 
 /// Collects the texts that may define a kind.
-fn read(directory: &Path, depth: usize, definitions: &mut Vec<String>) -> io::Result<()> {
+fn read(directory: &Path, depth: usize, definitions: &mut Vec<Definitions>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let about = fs::metadata(&path)?;
@@ -96,7 +121,7 @@ fn read(directory: &Path, depth: usize, definitions: &mut Vec<String>) -> io::Re
         }
         let text = fs::read_to_string(&path)?;
         if text.contains("CustomResourceDefinition") {
-            definitions.push(text);
+            definitions.push(Definitions { text, objects: OnceCell::new() });
         }
     }
     Ok(())

@@ -161,6 +161,10 @@ fn schemas_come_from_directories_and_from_beside_the_cluster() {
     fs::write(own.join("deep/ship.yaml"), DEFINITION).unwrap();
     let wrong = Verdicts { valid: 0, invalid: 1, unchecked: 0 };
     assert_eq!(invalid(place.path(), std::slice::from_ref(&own)), wrong);
+    let list: String = DEFINITION.trim().lines().map(|line| format!("    {line}\n")).collect();
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n  -\n{list}");
+    fs::write(own.join("deep/ship.yaml"), list).unwrap();
+    assert_eq!(invalid(place.path(), std::slice::from_ref(&own)), wrong);
     let kept = place.path().join(super::KEPT).join("example.com");
     fs::create_dir_all(&kept).unwrap();
     fs::write(kept.join("ship_v1.json"), catalogue).unwrap();
