@@ -349,6 +349,13 @@ fn init_makes_what_is_missing_and_says_what_to_do_next() {
     assert!(out.contains("warning[V-18]"), "{out}");
     let (code, out, _) = run(directory.path(), &["init"]);
     assert!(code == 0 && !out.contains("made"), "{out}");
+    let (code, out, _) = run(directory.path(), &["init", "--deploy-key"]);
+    assert!(
+        code == 0 && out.contains("made     github-deploy.key\nmade     github-deploy.key.pub\n"),
+        "{out}"
+    );
+    let line = fs::read_to_string(directory.path().join("github-deploy.key.pub")).expect("readable");
+    assert!(line.starts_with("ssh-ed25519 ") && out.ends_with(&line), "{out}");
     let (code, out, _) = run(directory.path(), &["configure"]);
     assert_eq!((code, out.as_str()), (3, ""));
 }

@@ -23,16 +23,21 @@ pub use validate::ValidateArguments;
 /// The commands of `cluster`.
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
-    /// Make the first files of a cluster: samples of its settings, an age key and a token; what is there stays
+    /// Make the first files of a cluster: samples of its settings, an age key, a token, and a deploy key where the
+    /// repository is private; what is there stays
     #[command(after_help = "Examples:
   portreeve cluster init
   portreeve cluster init clusters/harbour
+  portreeve cluster init --deploy-key         a key for Flux too, whatever `repository_visibility` says
 
 Exit codes: 0 done; 1 a file cannot be made.")]
     Init {
         /// The directory of the cluster; it is made if it is not there
         #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
+        /// Make a deploy key, also where the settings do not say that the repository is private
+        #[arg(long)]
+        deploy_key: bool,
     },
     /// Render the tree from the settings, encrypt its secrets and write it, all or nothing
     #[command(after_help = "Examples:
@@ -121,7 +126,7 @@ pub enum SchemaFile {
 /// A file cannot be read, or nothing has the name that is to be explained. Inputs that are wrong are a result, not an error.
 pub fn run(command: &ClusterCommand) -> Result<Exit, CommandError> {
     match command {
-        ClusterCommand::Init { directory } => init::run(directory),
+        ClusterCommand::Init { directory, deploy_key } => init::run(directory, *deploy_key),
         ClusterCommand::Doctor { directory } => doctor::run(directory),
         ClusterCommand::Configure(arguments) => configure::run(arguments),
         ClusterCommand::Render(arguments) => render::run(arguments),

@@ -19,7 +19,7 @@ pub(in super::super) fn check(files: &Files, scope: Scope, given: &Given, proble
         tunnel(files, problems);
     }
     if given.text("repository_visibility") == Some("private") {
-        let mend = "make one with `ssh-keygen -t ed25519 -N '' -f github-deploy.key`, and give its public half to the repository";
+        let mend = "make one with `portreeve cluster init`, and give its public half, which it prints, to the repository";
         let why = "the repository is private, and Flux opens it with this key";
         let armored =
             |text: &str| text.trim_start().starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----");

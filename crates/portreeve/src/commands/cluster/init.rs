@@ -4,7 +4,7 @@ use crate::{
     cli::print,
     commands::{CommandError, Exit},
 };
-use portreeve_cluster::init::{self, Made};
+use portreeve_cluster::init::{self, Made, Outcome};
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
@@ -19,9 +19,9 @@ Next:
   4. `portreeve cluster validate`, then `portreeve cluster configure`.
 ";
 
-pub(super) fn run(directory: &Path) -> Result<Exit, CommandError> {
+pub(super) fn run(directory: &Path, deploy_key: bool) -> Result<Exit, CommandError> {
     let mut random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| error.to_string());
-    let made = init::init(directory, &mut random).map_err(|error| {
+    let Outcome { made, deploy_key } = init::init(directory, deploy_key, &mut random).map_err(|error| {
         CommandError::new(Exit::Failed, format!("`{}` cannot be prepared", directory.display()), error)
     })?;
     let mut text = String::new();
@@ -35,5 +35,12 @@ pub(super) fn run(directory: &Path) -> Result<Exit, CommandError> {
         // Writing into a text cannot fail.
         let _ = writeln!(text, "{word:<8} {}", path.display());
     }
-    print(format!("{text}{NEXT}").as_bytes())
+    let grant = match deploy_key {
+        None => "",
+        Some(_) => {
+            "  5. Give the repository this deploy key (at GitHub under Settings, Deploy keys), for reading alone:\n"
+        }
+    };
+    let line = deploy_key.map(|line| format!("     {line}")).unwrap_or_default();
+    print(format!("{text}{NEXT}{grant}{line}").as_bytes())
 }
