@@ -1,10 +1,11 @@
 //! `cargo xtask bench mcp`: what a request through the gateway costs, beside nginx and a direct connection, in
 //! one invocation. The gateway or nginx has one core to itself; upstream, load generator and this coordinator
 //! share the other. The measure is CPU time for each answer; throughput and latency are shown with it.
-//! It judges ratios, not absolute numbers: those belong to the machine.
+//! It judges ratios, not absolute numbers: those belong to the machine. `cargo xtask bench cluster` is in `cluster`.
 
 mod cases;
 mod child;
+mod cluster;
 mod events;
 pub(crate) mod http;
 mod load;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use crate::command::{self, Outcome, cargo};
 
 pub(crate) use child::{PinnedArguments, pinned};
+pub(crate) use cluster::render::{Arguments as RenderArguments, run as render};
 pub(crate) use load::{Arguments as LoadArguments, run as load};
 pub(crate) use upstream::{Arguments as UpstreamArguments, run as upstream};
 
@@ -39,6 +41,8 @@ pub(crate) struct Arguments {
 enum Suite {
     /// MCP calls, lists, progress and questions through both eras, and calls that reach the wrong replica
     Mcp(Mcp),
+    /// The cluster renderer: its templates beside makejinja rendering the same ones, and `configure` as a whole
+    Cluster(cluster::Arguments),
 }
 
 /// What to measure and how long.
@@ -72,10 +76,13 @@ pub(crate) struct Mcp {
 
 /// Builds what is needed and measures.
 pub(crate) fn run(arguments: Arguments) -> Outcome {
-    let Suite::Mcp(mut mcp) = arguments.suite;
     if cfg!(debug_assertions) {
         return again_optimised();
     }
+    let mut mcp = match arguments.suite {
+        Suite::Mcp(mcp) => mcp,
+        Suite::Cluster(cluster) => return cluster::run(&cluster),
+    };
     if !mcp.no_gateway && mcp.gateway.is_none() {
         command::run(cargo(&["build", "--release", "--package", "portreeve"]))?;
         mcp.gateway = Some(command::target_folder()?.join("release/portreeve"));
@@ -96,7 +103,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     })
 }
 
-/// Load generator and upstream would be too slow without optimisation, so this program starts again with it.
+/// Load generator, upstream and renderer would be too slow without optimisation, so this program starts again with it.
 fn again_optimised() -> Outcome {
     command::run(cargo(&["build", "--profile", "release-fast", "--package", "xtask"]))?;
     let program = command::target_folder()?.join("release-fast/xtask");

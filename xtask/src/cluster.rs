@@ -175,6 +175,11 @@ fn identity(row: &str) -> String {
 
 /// A cluster of the fixtures with fresh keys beside it, ready to be configured.
 pub(crate) fn prepared(name: &str) -> Result<TempDir, Box<dyn Error>> {
+    prepared_by(&debug()?, name)
+}
+
+/// The same, with keys that this program makes.
+pub(crate) fn prepared_by(program: &Path, name: &str) -> Result<TempDir, Box<dyn Error>> {
     let place = tempfile::tempdir()?;
     let fixture = command::root().join("crates/cluster/tests/fixtures").join(name);
     for file in ["cluster.yaml", "nodes.yaml"] {
@@ -184,7 +189,7 @@ pub(crate) fn prepared(name: &str) -> Result<TempDir, Box<dyn Error>> {
     fs::write(place.path().join("cloudflare-tunnel.json"), tunnel)?;
     let deploy = "-----BEGIN OPENSSH PRIVATE KEY-----\nnone\n-----END OPENSSH PRIVATE KEY-----\n";
     fs::write(place.path().join("github-deploy.key"), deploy)?;
-    portreeve(&["cluster", "init"], place.path())?;
+    output(program, &["cluster", "init"], place.path())?;
     Ok(place)
 }
 
@@ -202,8 +207,15 @@ pub(crate) fn build() -> Outcome {
 
 /// The program's own output.
 pub(crate) fn portreeve(words: &[&str], place: &Path) -> Result<String, Box<dyn Error>> {
-    let program = command::target_folder()?.join("debug/portreeve").display().to_string();
-    let mut command = command(&program, words);
+    output(&debug()?, words, place)
+}
+
+fn debug() -> Result<PathBuf, Box<dyn Error>> {
+    Ok(command::target_folder()?.join("debug/portreeve"))
+}
+
+fn output(program: &Path, words: &[&str], place: &Path) -> Result<String, Box<dyn Error>> {
+    let mut command = command(&program.display().to_string(), words);
     let output = command.arg(place).stderr(Stdio::null()).output()?;
     if !output.status.success() {
         return Err(format!("`portreeve {}` ended with {}", words.join(" "), output.status).into());

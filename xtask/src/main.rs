@@ -31,7 +31,7 @@ enum Task {
     Check,
     /// Which protocol checks have a test and which not yet
     Checks,
-    /// Measure the gateway beside nginx and a direct connection
+    /// Measure the gateway beside nginx, and the cluster renderer beside makejinja
     #[cfg(target_os = "linux")]
     Bench(bench::Arguments),
     /// Proofs that take long: cluster, mutants, newcomer, soak
@@ -60,6 +60,10 @@ enum Task {
     #[command(hide = true)]
     #[cfg(target_os = "linux")]
     BenchLoad(bench::LoadArguments),
+    /// Render a cluster in the clear
+    #[command(hide = true)]
+    #[cfg(target_os = "linux")]
+    BenchRender(bench::RenderArguments),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +85,8 @@ fn main() -> ExitCode {
         Task::BenchUpstream(arguments) => bench::upstream(&arguments),
         #[cfg(target_os = "linux")]
         Task::BenchLoad(arguments) => bench::load(&arguments),
+        #[cfg(target_os = "linux")]
+        Task::BenchRender(arguments) => bench::render(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,8 @@ pub struct Limits {
 impl Limits {
     /// What people write: a configuration nests about six levels, a template's output about twenty.
     pub const PEOPLE: Self = Self { depth: 32, nodes: 50_000 };
+    /// What people let a program write: ten thousand nodes of a cluster, and what a template makes of them.
+    pub const LONG: Self = Self { depth: 32, nodes: 500_000 };
     /// What programs write, such as definitions of kinds.
     pub const PROGRAMS: Self = Self { depth: 128, nodes: 4_000_000 };
 }

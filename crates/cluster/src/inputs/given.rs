@@ -11,7 +11,7 @@ use super::{
     table::{self, Default, If, Kind, NODE, Var},
 };
 use crate::values::{Value, Values, derive};
-use portreeve_yaml::{Data, Entry, Node as Tree};
+use portreeve_yaml::{Data, Entry, Limits, Node as Tree};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
@@ -258,7 +258,7 @@ fn tree(files: &Files, file: File, problems: &mut Vec<Problem>) -> Option<Tree> 
             .push(problem.mend("run the command in the directory of the cluster, or name that directory"));
         return None;
     };
-    match portreeve_yaml::parse(text.text.expose()) {
+    match portreeve_yaml::parse_within(text.text.expose(), Limits::LONG) {
         Ok(tree) if matches!(tree.data, Data::Empty) => {
             problems.push(
                 Problem::error("V-01", Place::whole(file), "", "the file is empty")

@@ -5,6 +5,7 @@ use crate::{
     documents::{self, Document},
     render::RenderedTree,
 };
+use portreeve_yaml::Limits;
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Deref};
 
@@ -41,7 +42,7 @@ impl Object {
 pub(super) fn read(tree: &RenderedTree, notes: &mut Notes<'_>) -> Objects {
     let mut objects = Objects::new();
     for (path, file) in tree.iter().filter(|(path, _)| path.ends_with(".yaml")) {
-        match documents::read(file.text.expose()) {
+        match documents::read_within(file.text.expose(), Limits::LONG) {
             Ok(found) => {
                 objects.insert(path.clone(), found.into_iter().map(Object).collect());
             }
@@ -76,8 +77,11 @@ pub struct Listed {
 pub fn list(tree: &RenderedTree) -> Vec<Listed> {
     let mut listed = Vec::new();
     for (path, file) in tree {
-        let found =
-            if path.ends_with(".yaml") { documents::read(file.text.expose()) } else { Ok(Vec::new()) };
+        let found = if path.ends_with(".yaml") {
+            documents::read_within(file.text.expose(), Limits::LONG)
+        } else {
+            Ok(Vec::new())
+        };
         let objects: Vec<Object> = found
             .unwrap_or_default()
             .into_iter()
