@@ -48,9 +48,9 @@ mod tests {
         let fixture = crate::command::root().join("crates/cluster/tests/fixtures/minimal/cluster.yaml");
         let mut files = Files::default();
         files.insert(File::Cluster, settings(&std::fs::read_to_string(fixture).unwrap()), None);
-        files.insert(File::Nodes, list(300), None);
+        files.insert(File::Nodes, list(10_000), None);
         let (report, values) = check(&files, Scope::Settings);
         assert_eq!(report.count(Level::Error, true), 0, "{}", report.text(false));
-        assert_eq!(values.unwrap()["nodes"].items().len(), 300);
+        assert_eq!(values.unwrap()["nodes"].items().len(), 10_000);
     }
 }
