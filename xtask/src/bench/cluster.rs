@@ -71,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let large = (0..runs).map(|_| large(&tools, arguments.nodes)).collect::<Result<Vec<_>, _>>()?;
     figures.push(figures::large(arguments.nodes, &large));
     println!(
-        "\nmedians of {runs} runs; CPU is user + system of the whole process\n\n{}",
+        "\nmedians of {runs} runs; CPU is user + system of the whole process.\n\
+         Both renderers write into memory where there is /dev/shm; `configure` writes to the disk.\n\n\
+         {}",
         figures::table(&figures)
     );
     if let Some(file) = &arguments.json {
@@ -97,7 +99,7 @@ struct Bed {
 impl Bed {
     fn new(tools: &Tools, name: &str) -> Result<Self, Box<dyn Error>> {
         let cluster = fixtures::prepared_by(&tools.portreeve, name)?;
-        let site = tempfile::tempdir()?;
+        let site = trees::in_memory()?;
         let values = site.path().join("values.json");
         render::values(cluster.path(), &values)?;
         tools.stage(cluster.path(), &values, site.path())?;
@@ -106,7 +108,7 @@ impl Bed {
 
     /// Lets both render; how many files there are, if they are the same.
     fn same(&self, tools: &Tools) -> Result<usize, Box<dyn Error>> {
-        let ours = tempfile::tempdir()?;
+        let ours = trees::in_memory()?;
         tools.makejinja(self.site.path())?;
         tools.ours(self.cluster.path(), ours.path())?;
         trees::compare(&trees::read(ours.path())?, &trees::read(&self.site.path().join("out"))?)
@@ -114,7 +116,7 @@ impl Bed {
 
     fn sample(&self, tools: &Tools) -> Result<Sample, Box<dyn Error>> {
         let fresh = trees::copied(self.cluster.path())?;
-        let ours = || tools.ours(self.cluster.path(), tempfile::tempdir()?.path());
+        let ours = || tools.ours(self.cluster.path(), trees::in_memory()?.path());
         Ok(Sample {
             makejinja: tools.makejinja(self.site.path())?,
             render: (0..SHORT).map(|_| ours()).collect::<Result<_, _>>()?,
