@@ -12,7 +12,7 @@ use std::{
 
 const NEXT: &str = "
 Next:
-  1. Keep a copy of age.key where it cannot be lost: without it no secret of the tree can be read again.
+  1. Keep copies of age.key and cluster.yaml, which Git does not take: without the key no secret of the tree can be read again.
   2. Describe the cluster in cluster.yaml and nodes.yaml.
   3. Put cloudflare-tunnel.json beside them: `cloudflared tunnel create --credentials-file cloudflare-tunnel.json NAME`;
      or set `exposure: direct` or `exposure: internal`.
