@@ -78,7 +78,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
 
 /// Dependencies that stay in their quarter, with everyone who may use them.
 const QUARANTINE: [(&str, &[&str]); 33] = [
-    ("curve25519-dalek", &["portreeve-cluster"]),
+    ("ssh-key", &["portreeve-cluster"]),
     ("k8s-openapi", &["portreeve-cluster"]),
     ("schemars", &["portreeve-cluster"]),
     ("redis", &["portreeve-store"]),

@@ -38,6 +38,9 @@ pub enum Failure {
     /// The tree cannot be encrypted.
     #[error("the secrets cannot be encrypted")]
     Seal(#[from] SealError),
+    /// The age key is not at hand.
+    #[error("without the age key the tree can be compared, not written")]
+    Keyless,
     /// The tree cannot be written.
     #[error("the tree cannot be written")]
     Commit(#[from] CommitError),
@@ -199,7 +202,7 @@ impl Prepared {
     /// Encrypts the tree and writes it as one transaction.
     ///
     /// # Errors
-    /// It cannot be encrypted or written, or somebody changed files by hand; nothing was written.
+    /// It cannot be encrypted or written, the age key is not at hand, or somebody changed files by hand; nothing was written.
     pub fn write(
         &self,
         directory: &Path,
@@ -207,6 +210,9 @@ impl Prepared {
         scope: &Scope<'_>,
         overwrite: Overwrite,
     ) -> Result<(Ready, Option<Recovered>), Failure> {
+        if self.keys.is_none() {
+            return Err(Failure::Keyless);
+        }
         let mut workspace = Workspace::open(directory, RealDisk)?;
         let ready = self.ready_in(&workspace, machine, scope)?;
         workspace.commit(&ready.tree, &ready.plan, overwrite)?;

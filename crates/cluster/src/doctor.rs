@@ -5,6 +5,7 @@ use crate::{
     commit::STATE,
     configure::own_settings,
     inputs::{self, File, Files, Level, ReadError},
+    seal,
     values::Value,
 };
 use portreeve_sops::{CreationRules, Format, Keys, open};
@@ -100,9 +101,8 @@ fn recipients(directory: &Path, keys: &Keys) -> Vec<Check> {
     const COPY: &str = "restore the age key that the tree was encrypted for; a new one cannot read it";
     let mut checks = Vec::new();
     let own = keys.recipients();
-    if let Ok(text) = fs::read_to_string(directory.join(".sops.yaml")) {
-        let named =
-            CreationRules::parse(&text).ok().and_then(|rules| rules.find("kubernetes/x.sops.yaml").cloned());
+    if let Ok(text) = fs::read_to_string(directory.join(seal::RULES)) {
+        let named = CreationRules::parse(&text).ok().and_then(|rules| rules.find(seal::OF_THE_KEY).cloned());
         checks.push(match named {
             Some(rule) if rule.recipients.iter().any(|name| own.contains(name)) => {
                 Check::good("`.sops.yaml` names this age key")
@@ -114,7 +114,7 @@ fn recipients(directory: &Path, keys: &Keys) -> Vec<Check> {
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap_or_default();
     let written = manifest["files"].as_object().into_iter().flat_map(|files| files.keys());
     let mut opened = 0;
-    for path in written.filter(|path| path.contains(".sops.yaml") && *path != ".sops.yaml") {
+    for path in written.filter(|path| seal::sealed(path)) {
         let text = fs::read_to_string(directory.join(path)).map_err(|error| error.to_string());
         match text.and_then(|text| open(&text, Format::of(path), keys).map_err(|error| error.to_string())) {
             Ok(_) => opened += 1,

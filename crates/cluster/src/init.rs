@@ -91,7 +91,7 @@ pub fn init(
     made.push((file, write(&directory.join(file), 0o600, token.expose().as_bytes()).map_err(failed(file))?));
     let wanted = deploy_key || is_private(&directory.join("cluster.yaml"));
     if wanted {
-        let mut bytes = vec![0; 36];
+        let mut bytes = [0; 32];
         random(&mut bytes).map_err(|why| failed(DEPLOY)(io::Error::other(why)))?;
         let bytes = Secret::new(bytes);
         made.push((DEPLOY, deploy(&directory.join(DEPLOY), bytes.expose()).map_err(failed(DEPLOY))?));
@@ -118,11 +118,10 @@ fn is_private(settings: &Path) -> bool {
     })
 }
 
-/// Makes a deploy key that is not there, of 32 random bytes and 4 more.
-fn deploy(path: &Path, random: &[u8]) -> io::Result<Made> {
-    let parts = random.first_chunk::<32>().zip(random.last_chunk::<4>());
-    let (seed, check) = parts.ok_or_else(|| io::Error::other("too little chance"))?;
-    write(path, 0o600, ssh::private(seed, *check, COMMENT).expose().as_bytes())
+/// Makes a deploy key that is not there.
+fn deploy(path: &Path, seed: &[u8; 32]) -> io::Result<Made> {
+    let key = ssh::private(seed, COMMENT).map_err(io::Error::other)?;
+    write(path, 0o600, key.expose().as_bytes())
 }
 
 /// Makes a file that is not there.

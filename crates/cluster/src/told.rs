@@ -52,9 +52,9 @@ pub(crate) struct Excerpt {
 impl Excerpt {
     /// The line of a place; none, if the place is the text as a whole.
     pub(crate) fn of(text: &str, spot: Spot) -> Option<Self> {
-        let line = text.lines().nth(spot.line - 1).filter(|_| spot.length > 0)?.trim_end();
+        let line = text.lines().nth(spot.line.saturating_sub(1)).filter(|_| spot.length > 0)?.trim_end();
         let text: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let before = spot.column - 1;
+        let before = spot.column.saturating_sub(1);
         let length = spot.length.min(text.chars().count().saturating_sub(before)).max(1);
         Some(Self { text, before, length })
     }

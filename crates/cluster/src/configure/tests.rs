@@ -240,3 +240,17 @@ fn what_is_wrong_with_a_template_is_said_with_its_line() {
         assert!(!directory.path().join(STATE).exists());
     }
 }
+
+#[test]
+fn without_the_key_nothing_is_written() {
+    let place = place("minimal");
+    configure(place.path(), FIRST, Overwrite::Never).unwrap();
+    fs::remove_file(place.path().join("age.key")).unwrap();
+    let before = state(place.path());
+    let options = Options { keyless: true, ..Options::default() };
+    let prepared = prepare(place.path(), &options).unwrap();
+    let mut machine = Machine { now: SECOND, random: &mut random };
+    let written = prepared.write(place.path(), &mut machine, &Scope::All, Overwrite::Force);
+    assert!(matches!(written, Err(Failure::Keyless)));
+    assert_eq!(state(place.path()), before);
+}

@@ -17,7 +17,10 @@ use super::{
     Notes, UNCHECKED,
     objects::{Object, Objects},
 };
-use crate::{told::Spot, values::Values};
+use crate::{
+    told::Spot,
+    values::{Value as Setting, Values},
+};
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
@@ -84,7 +87,7 @@ pub(super) fn check(
 ) -> Verdicts {
     let (mut known, mut verdicts) = (BTreeMap::new(), Verdicts::default());
     let mut unchecked: BTreeMap<Kind, usize> = BTreeMap::new();
-    let domain = domain(values);
+    let domain = values.get("primary_domain").and_then(Setting::text).unwrap_or("example.com");
     for (path, object) in concerned(objects) {
         let kind = Kind::of(object);
         let schema = known.entry(kind.clone()).or_insert_with(|| schema(&kind, objects, sources));
@@ -93,7 +96,7 @@ pub(super) fn check(
             *unchecked.entry(kind).or_default() += 1;
             continue;
         };
-        let seen = as_applied(&object.value, &domain);
+        let seen = as_applied(&object.value, domain);
         let mut wrong = false;
         for error in schema.validator.iter_errors(&seen).take(MOST) {
             wrong = true;
@@ -127,14 +130,6 @@ fn schema(kind: &Kind, objects: &Objects, sources: &Sources) -> Option<Schema> {
     strict::strict(&mut text);
     let validator = jsonschema::validator_for(&text).ok()?;
     Some(Schema { text, validator })
-}
-
-fn domain(values: &Values) -> String {
-    let first = match values.get("cloudflare_domains") {
-        Some(crate::values::Value::List(domains)) => domains.first().and_then(crate::values::Value::text),
-        _ => None,
-    };
-    first.unwrap_or("example.com").to_owned()
 }
 
 /// The object as the API server gets it: Flux has replaced variables, and what is null is not there.

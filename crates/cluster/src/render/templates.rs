@@ -107,9 +107,8 @@ impl Templates {
     pub fn overrides(&self) -> Vec<Override> {
         let directory = format!("{OWN}/overrides/");
         let own = self.0.iter().filter(|(_, template)| template.origin.starts_with(&directory));
-        let ours = Self::default();
         own.filter_map(|(path, template)| {
-            let base = ours.get(path)?.text.clone();
+            let base = EMBEDDED.get_file(path)?.contents_utf8()?.to_owned();
             Some(Override { path: path.clone(), origin: template.origin.clone(), base })
         })
         .collect()

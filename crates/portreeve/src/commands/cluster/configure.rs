@@ -198,7 +198,7 @@ pub(super) fn explained(failure: Failure, outcome: &str) -> Result<(Exit, String
             return Err(CommandError::new(Exit::Locked, outcome, failure));
         }
         Failure::Schemas(_) => return Err(CommandError::new(Exit::Usage, outcome, failure)),
-        Failure::Seal(_) => return Err(CommandError::new(Exit::Key, outcome, failure)),
+        Failure::Seal(_) | Failure::Keyless => return Err(CommandError::new(Exit::Key, outcome, failure)),
         _ => return Err(CommandError::new(Exit::Failed, outcome, failure)),
     };
     Ok((exit, format!("{text}{outcome}: {failure}"), problems))
