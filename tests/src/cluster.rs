@@ -188,6 +188,8 @@ fn a_warning_lets_the_run_go_on_unless_it_is_strict() {
     assert!(code == 0 && out.contains("warning[V-26]") && out.contains("0 errors, 2 warnings;"), "{out}");
     let (code, out, _) = run(directory.path(), &["validate", "--strict"]);
     assert!(code == 3 && out.contains("error[V-26]"), "{out}");
+    let (code, _, err) = run(directory.path(), &["configure", "--strict"]);
+    assert!(code == 3 && err.contains("error[V-26]"), "{err}");
     let (code, out, _) = run(directory.path(), &["validate", "--strict", "--inputs-only"]);
     assert_eq!(code, 0, "{out}");
 }

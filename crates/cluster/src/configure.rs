@@ -113,8 +113,11 @@ pub fn prepare(directory: &Path, options: &Options<'_>) -> Result<Prepared, Fail
         true => inputs::Scope::Keyless,
         false => inputs::Scope::All,
     };
-    let (report, values) = inputs::check(&files, scope);
-    if report.count(Level::Error, options.strict) > 0 {
+    let (mut report, values) = inputs::check(&files, scope);
+    if options.strict {
+        report.make_strict();
+    }
+    if report.count(Level::Error, false) > 0 {
         return Err(Failure::Inputs(Box::new(report)));
     }
     let keys = keys(&files);

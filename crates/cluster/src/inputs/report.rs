@@ -52,6 +52,13 @@ impl Report {
         self.problems.iter().filter(|problem| self.level(problem, strict) == level).count()
     }
 
+    /// Makes errors of the warnings that `strict` takes for errors.
+    pub(crate) fn make_strict(&mut self) {
+        for at in 0..self.problems.len() {
+            self.problems[at].level = self.level(&self.problems[at], true);
+        }
+    }
+
     fn level(&self, problem: &Problem, strict: bool) -> Level {
         if strict && problem.code.starts_with('V') { Level::Error } else { problem.level }
     }
